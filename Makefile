@@ -1,0 +1,25 @@
+# Every target is one command that also works by hand. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help controlplane build test lint generate demo clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+controlplane: ## Build kube-apiserver, etcd, kubectl, kube-controller-manager, if missing (5 min once, needs Go)
+	@hack/controlplane/build.sh >/dev/null
+
+build: ## Build the operator, optimised
+	cargo build --release --locked
+
+test: controlplane ## Run all tests, against a real API server too
+	cargo test --locked --all-targets
+
+lint: ## Formatting, clippy, generated files up to date
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+clean: ## Remove what was built, the control plane too
+	cargo clean
+	rm -rf .cache

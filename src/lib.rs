@@ -1,0 +1,1 @@
+//! The partner integration operator, in reading order.

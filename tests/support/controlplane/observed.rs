@@ -1,0 +1,186 @@
+//! What the API server itself says that it was asked: its audit log and its request counters.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::Result;
+
+/// One request as the audit log has it. Probes and what the API server does for itself are not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audited {
+    /// Who asked.
+    pub user: String,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
+    pub verb: String,
+    /// The resource's plural name; empty for an address that is no resource.
+    pub resource: String,
+    /// For example `status`; else empty.
+    pub subresource: String,
+    /// Empty for cluster-scoped objects.
+    pub namespace: String,
+    /// Empty where the request names none.
+    pub name: String,
+    /// The status code; 200 for a watch that is still open.
+    pub code: u16,
+    /// The client's User-Agent.
+    pub user_agent: String,
+    /// The path and query, which also say field managers and resource versions.
+    pub uri: String,
+    /// When it arrived, RFC 3339 with microseconds.
+    pub received: String,
+}
+
+impl Audited {
+    /// Whether it asks for a change.
+    pub fn is_write(&self) -> bool {
+        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    #[serde(rename = "auditID")]
+    audit_id: String,
+    #[serde(rename = "requestURI")]
+    request_uri: String,
+    verb: String,
+    user: Named,
+    #[serde(default)]
+    user_agent: String,
+    #[serde(default)]
+    object_ref: Object,
+    #[serde(default)]
+    response_status: Status,
+    request_received_timestamp: String,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    username: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Object {
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    code: u16,
+}
+
+/// Reads the audit log: one entry for each request, in the order in which they were first logged. A last line that is being written is left out.
+pub fn audit(file: &Path) -> Result<Vec<Audited>> {
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let mut places = BTreeMap::new();
+    let mut requests: Vec<Audited> = Vec::new();
+    for line in bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let event: Event = serde_json::from_slice(line)?;
+        let id = event.audit_id.clone();
+        let request = Audited {
+            user: event.user.username,
+            verb: event.verb,
+            resource: event.object_ref.resource,
+            subresource: event.object_ref.subresource,
+            namespace: event.object_ref.namespace,
+            name: event.object_ref.name,
+            code: event.response_status.code,
+            user_agent: event.user_agent,
+            uri: event.request_uri,
+            received: event.request_received_timestamp,
+        };
+        // A watch is logged when it starts and when it ends; one client's id may come again only so.
+        if let Some(place) = places.get(&id) {
+            requests[*place] = request;
+        } else {
+            places.insert(id, requests.len());
+            requests.push(request);
+        }
+    }
+    Ok(requests)
+}
+
+/// What one counter of `apiserver_request_total` is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// `GET`, `LIST`, `WATCH`, `POST`, `PUT`, `PATCH`, `APPLY`, `DELETE`, `DELETECOLLECTION`.
+    pub verb: String,
+    /// The resource's plural name.
+    pub resource: String,
+    /// For example `status`; else empty.
+    pub subresource: String,
+    /// The status code.
+    pub code: String,
+}
+
+/// How often each kind of request was made since the API server started. Open watches are not in it yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requests(pub BTreeMap<Kind, u64>);
+
+impl Requests {
+    /// What was added since `earlier`, without zeros.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let added = self.0.iter().filter_map(|(kind, count)| {
+            let added = count.saturating_sub(earlier.0.get(kind).copied().unwrap_or(0));
+            (added > 0).then(|| (kind.clone(), added))
+        });
+        Self(added.collect())
+    }
+
+    /// How many of them are of a kind.
+    pub fn count(&self, of: impl Fn(&Kind) -> bool) -> u64 {
+        self.0.iter().filter(|(kind, _)| of(kind)).map(|(_, count)| count).sum()
+    }
+
+    /// The writes among them, refused ones too. Leases are left out: the API server renews its own every 10 s.
+    pub fn writes(&self) -> Self {
+        let writes = self.0.iter().filter(|(kind, _)| {
+            !matches!(kind.verb.as_str(), "GET" | "LIST" | "WATCH" | "CONNECT") && kind.resource != "leases"
+        });
+        Self(writes.map(|(kind, count)| (kind.clone(), *count)).collect())
+    }
+
+    /// Reads the text that the API server's /metrics gives.
+    pub fn parse(metrics: &str) -> Self {
+        let mut requests = Self::default();
+        for line in metrics.lines() {
+            let Some(rest) = line.strip_prefix("apiserver_request_total{") else { continue };
+            let Some((labels, count)) = rest.rsplit_once("} ") else { continue };
+            let label = |name: &str| {
+                // Label values of this metric never hold a comma or a quote.
+                let value = labels.split(',').find_map(|label| label.strip_prefix(name)?.strip_prefix("=\""));
+                value.map(|value| value.trim_end_matches('"').to_owned()).unwrap_or_default()
+            };
+            let kind = Kind {
+                verb: label("verb"),
+                resource: label("resource"),
+                subresource: label("subresource"),
+                code: label("code"),
+            };
+            // Counters are printed as floats: 1.234567e+06 once they are large.
+            let count: f64 = count.trim().parse().unwrap_or(0.0);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a counter: whole and not negative"
+            )]
+            let count = count as u64;
+            *requests.0.entry(kind).or_default() += count;
+        }
+        requests
+    }
+}
