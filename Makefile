@@ -20,6 +20,9 @@ lint: ## Formatting, clippy, generated files up to date
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
+generate: ## Write crds/ and the reference page again, from the types
+	cargo run --quiet --locked --example generate
+
 clean: ## Remove what was built, the control plane too
 	cargo clean
 	rm -rf .cache

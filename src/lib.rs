@@ -1,1 +1,3 @@
 //! The partner integration operator, in reading order.
+
+pub mod api;
