@@ -1,3 +1,4 @@
 //! The partner integration operator, in reading order.
 
 pub mod api;
+pub mod core;
