@@ -298,7 +298,7 @@ pub struct PartnerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub region_names: Option<String>,
-    /// `Ready`, and `Stalled` while a person is needed. Reasons: `Valid`, `InvalidExpression`, `InvalidTrustBundle`.
+    /// `Ready`, and `Stalled` while a person is needed. Reasons: `Valid`, `InvalidExpression`, `InvalidTrustBundle`, `InvalidRequest`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

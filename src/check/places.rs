@@ -83,10 +83,21 @@ impl Places {
         place
     }
 
-    /// Checks in flight now, for the metric.
+    /// Checks in flight now.
     #[must_use]
     pub fn in_flight(&self, lane: &LaneKey) -> usize {
         self.shared.lock().get(lane).map_or(0, |lane| lane.in_flight)
+    }
+
+    /// Checks in flight now of each partner that has any, or that somebody waits for.
+    #[must_use]
+    pub fn in_flight_by_partner(&self) -> HashMap<String, u64> {
+        let mut partners = HashMap::new();
+        for (key, lane) in &*self.shared.lock() {
+            let count: &mut u64 = partners.entry(key.partner.clone()).or_default();
+            *count += u64::try_from(lane.in_flight).unwrap_or(u64::MAX);
+        }
+        partners
     }
 
     fn queue(&self, lane: LaneKey, rate: Option<u32>, order: Order) -> (Place, oneshot::Receiver<()>) {

@@ -11,7 +11,7 @@ use super::standing::{Standing, standing};
 use super::status::Draft;
 use super::{
     Anchor, AnchorKind, CheckOrder, CheckSeen, Decision, Ended, Fingerprint, Memory, Observed, PartnerSeen, Plan,
-    Reason, check_request, connected_reason, region_of,
+    Reason, check_request, connected_reason, region_of, transition,
 };
 use crate::api::{PartnerIntegrationStatus, Phase};
 
@@ -22,9 +22,10 @@ use crate::api::{PartnerIntegrationStatus, Phase};
 pub fn decide(seen: &Observed<'_>) -> Decision {
     if seen.integration.metadata.deletion_timestamp.is_some() {
         // Counts as deleted: nothing more is sent or written for it.
-        return Decision { status: None, check: CheckOrder::Cancel, memory: Memory::default(), next_look: None };
+        let memory = Memory::default();
+        return Decision { status: None, event: None, check: CheckOrder::Cancel, memory, next_look: None };
     }
-    match situate(seen) {
+    let decision = match situate(seen) {
         Situation::Suspended => without_check(seen, Phase::Available, Reason::Suspended, None),
         Situation::Added => without_check(seen, Phase::Available, Reason::NotConfigured, None),
         Situation::PartnerMissing { configured } => {
@@ -33,7 +34,10 @@ pub fn decide(seen: &Observed<'_>) -> Decision {
         }
         Situation::Blocked(reason) => without_check(seen, Phase::Failed, reason, Some(SAFETY_LOOK)),
         Situation::Checkable(target) => with_check(seen, &target),
-    }
+    };
+    let before = seen.integration.status.as_ref();
+    let event = decision.status.as_deref().and_then(|after| transition(before, after));
+    Decision { event, ..decision }
 }
 
 /// No check can be made: the status follows at once, and a check request is answered with it.
@@ -53,7 +57,8 @@ fn without_check(seen: &Observed<'_>, phase: Phase, reason: Reason, next_look: O
             .or_else(|| before.and_then(|status| status.last_handled_check_request.clone())),
     };
     let memory = if suspended { Memory { anchor: None, ..seen.memory.clone() } } else { seen.memory.clone() };
-    Decision { status: unless_stored(draft.finish(seen), before), check: CheckOrder::Cancel, memory, next_look }
+    let status = unless_stored(draft.finish(seen), before);
+    Decision { status, event: None, check: CheckOrder::Cancel, memory, next_look }
 }
 
 /// The endpoint of the region that is named, as far as it is known.
@@ -118,12 +123,12 @@ fn plan(
     };
     if open == Some(true) {
         let check = if status.is_some() { CheckOrder::Rebase(Fingerprint::of(current)) } else { CheckOrder::Leave };
-        return Decision { status, check, memory, next_look: Some(SAFETY_LOOK) };
+        return Decision { status, event: None, check, memory, next_look: Some(SAFETY_LOOK) };
     }
     let due = due(seen, target, standing, current, &mut memory);
     if due.at > seen.now {
         let check = if open.is_some() { CheckOrder::Cancel } else { CheckOrder::Leave };
-        return Decision { status, check, memory, next_look: Some(until(seen.now, due.at)) };
+        return Decision { status, event: None, check, memory, next_look: Some(until(seen.now, due.at)) };
     }
     if due.at_once {
         memory.budget = memory.budget.spend(seen.now);
@@ -136,7 +141,7 @@ fn plan(
         request: unhandled_request(seen, current).map(str::to_owned),
         began_with: Fingerprint::of(current),
     };
-    Decision { status, check: CheckOrder::Start(plan), memory, next_look: Some(SAFETY_LOOK) }
+    Decision { status, event: None, check: CheckOrder::Start(plan), memory, next_look: Some(SAFETY_LOOK) }
 }
 
 /// When the next check is due, and whether it counts against the budget.

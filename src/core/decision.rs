@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Fingerprint, Memory, Tuple};
+use super::{Event, Fingerprint, Memory, Tuple};
 use crate::api::PartnerIntegrationStatus;
 
 /// What is to be done for one integration. Applied in this order: a cancel at once, the status, and only when that
@@ -11,6 +11,8 @@ use crate::api::PartnerIntegrationStatus;
 pub struct Decision {
     /// The whole status to write; `None` when the stored one says it already.
     pub status: Option<Box<PartnerIntegrationStatus>>,
+    /// What to tell once the status has been written; never without one.
+    pub event: Option<Event>,
     /// What becomes of the check. An outcome that was seen is taken up or dropped by every decision.
     pub check: CheckOrder,
     /// What to remember.

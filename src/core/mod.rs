@@ -5,11 +5,12 @@
 //!
 //! In reading order: [`Reason`] and [`Verdict`] (what can be said and what a check gives), [`Tuple`] (what a check
 //! is made with), [`Observed`] (everything that is known), [`Situation`](situation::Situation) (first match wins),
-//! [`decide`], and what it is made of: the standing of T, the schedule, the budget, the status.
+//! [`decide()`], and what it is made of: the standing of T, the schedule, the budget, the status, the Event.
 
 mod budget;
 mod decide;
 mod decision;
+mod event;
 mod message;
 mod observed;
 mod outcome;
@@ -28,6 +29,7 @@ mod tests;
 pub use budget::Budget;
 pub use decide::decide;
 pub use decision::{CheckOrder, Decision, Plan};
+pub use event::{Event, EventReason, transition};
 pub use observed::{
     Anchor, AnchorKind, CheckSeen, Ended, Memory, Observed, PartnerFacts, PartnerSeen, SecretSeen, check_request,
 };

@@ -31,11 +31,11 @@ fn explain(fault: Option<PartnerFault>) -> (&'static str, &'static str) {
         None => ("Valid", "Integrations can be made with it."),
         Some(PartnerFault::SuccessExpression) => (
             "InvalidExpression",
-            "spec.check.success.expression cannot be used: write CEL over status and body without nested macros.",
+            "spec.check.success.expression cannot be used: write CEL over status and body as docs/partners.md says.",
         ),
         Some(PartnerFault::RejectedExpression) => (
             "InvalidExpression",
-            "spec.check.rejected.expression cannot be used: write CEL over status and body without nested macros.",
+            "spec.check.rejected.expression cannot be used: write CEL over status and body as docs/partners.md says.",
         ),
         Some(PartnerFault::TrustBundle) => {
             ("InvalidTrustBundle", "spec.trustBundle is not a list of PEM certificates: give it at least one root.")

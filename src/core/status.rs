@@ -30,6 +30,11 @@ pub fn connected_reason(status: &PartnerIntegrationStatus) -> Option<Reason> {
     find(&status.conditions, "Connected").and_then(|condition| Reason::parse(&condition.reason))
 }
 
+/// The sentence that the condition Connected gives.
+pub fn said(status: &PartnerIntegrationStatus) -> Option<&str> {
+    find(&status.conditions, "Connected").map(|condition| condition.message.as_str())
+}
+
 /// The detail that Connected gives, if it is one that `reason` can have.
 pub fn said_detail(status: &PartnerIntegrationStatus, reason: Reason) -> Option<String> {
     find(&status.conditions, "Connected").and_then(|condition| detail_of(reason, &condition.message))

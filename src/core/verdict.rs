@@ -15,6 +15,18 @@ pub enum Verdict {
     NotMade(Reason),
 }
 
+impl Verdict {
+    /// The reason that a check which was made ended with; `None` where none could be made.
+    #[must_use]
+    pub fn result(&self) -> Option<Reason> {
+        match self {
+            Self::Connected => Some(Reason::Connected),
+            Self::Failed(failure) => Some(failure.reason),
+            Self::NotMade(_) => None,
+        }
+    }
+}
+
 /// Why a check failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

@@ -67,8 +67,17 @@ impl SimPartner {
         Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), regions, &[]).await
     }
 
+    /// The same without HTTP/2, in which some behaviours cannot be had.
+    pub async fn start_http1(regions: &[&str]) -> Result<Self> {
+        Self::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), regions, &[], &["http/1.1"]).await
+    }
+
     /// The same at an address, with further names in the certificate besides localhost, 127.0.0.1 and `::1`.
     pub async fn start_at(address: SocketAddr, regions: &[&str], further_names: &[&str]) -> Result<Self> {
+        Self::listen(address, regions, further_names, &["h2", "http/1.1"]).await
+    }
+
+    async fn listen(address: SocketAddr, regions: &[&str], further_names: &[&str], protocols: &[&str]) -> Result<Self> {
         tls_provider();
         let state = State {
             regions: regions.iter().map(|name| ((*name).to_owned(), Region::default())).collect(),
@@ -76,7 +85,7 @@ impl SimPartner {
             log: Log::default(),
             connections: CancellationToken::new(),
         };
-        let shared = Arc::new(Shared { tls: Tls::new(further_names)?, state: Mutex::new(state) });
+        let shared = Arc::new(Shared { tls: Tls::new(further_names, protocols)?, state: Mutex::new(state) });
         let (address, task) = listen::open(address, Arc::clone(&shared)).await?;
         Ok(Self { shared, address, accepting: tokio::sync::Mutex::new(Some(task)) })
     }

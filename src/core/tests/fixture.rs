@@ -195,6 +195,7 @@ impl World {
     /// As the shell does it: a cancel at once, the status, the outcome taken up, the memory, then the rest of the order.
     fn apply(&mut self, decision: &Decision) {
         let began = self.integration.status.clone();
+        assert!(decision.event.is_none() || decision.status.is_some(), "an Event without a change");
         if matches!(decision.check, CheckOrder::Start(_) | CheckOrder::Cancel) && matches!(self.slot, Slot::Open { .. })
         {
             self.slot = Slot::Idle;

@@ -9,6 +9,7 @@ mod invariants;
 
 mod budget;
 mod digest;
+mod events;
 mod failures;
 mod messages;
 mod outcomes;

@@ -12,6 +12,8 @@ use super::Result;
 pub struct Audited {
     /// Who asked.
     pub user: String,
+    /// Which of that user's tokens it was, of a `ServiceAccount`; else empty.
+    pub credential: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
     pub verb: String,
     /// The resource's plural name; empty for an address that is no resource.
@@ -61,6 +63,14 @@ struct Event {
 struct Named {
     #[serde(default)]
     username: String,
+    #[serde(default)]
+    extra: BTreeMap<String, Vec<String>>,
+}
+
+impl Named {
+    fn credential(&self) -> String {
+        self.extra.get("authentication.kubernetes.io/credential-id").map(|ids| ids.concat()).unwrap_or_default()
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -92,6 +102,7 @@ pub fn audit(file: &Path) -> Result<Vec<Audited>> {
         let event: Event = serde_json::from_slice(line)?;
         let id = event.audit_id.clone();
         let request = Audited {
+            credential: event.user.credential(),
             user: event.user.username,
             verb: event.verb,
             resource: event.object_ref.resource,

@@ -1,5 +1,6 @@
 //! What a simulated partner can be told to do, and what that means for one request.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::log::Logged;
@@ -192,7 +193,7 @@ impl Behaviour {
             Self::CloseMidHead => Plan::Raw(Raw::Bytes(&HEAD[..40])),
             Self::CloseMidBody => now(good.body(Body::Cut(b"{\"valid\":true,", 1000))),
             Self::BodyBytes(length) => now(good.body(Body::Filler(*length))),
-            Self::GzipBomb => now(Answer::json(200, &gzip_bomb()).with("content-encoding", "gzip")),
+            Self::GzipBomb => now(Answer::json(200, &GZIP_BOMB).with("content-encoding", "gzip")),
             Self::Html => {
                 now(Answer::json(200, b"<!doctype html><title>Sign in</title>").with("content-type", "text/html"))
             }
@@ -214,6 +215,9 @@ fn echo(code: u16, key: &str) -> Answer {
     answer.phrase = format!("Bad key {key}");
     answer
 }
+
+/// Made once: it takes half a second in a debug build.
+static GZIP_BOMB: LazyLock<Vec<u8>> = LazyLock::new(gzip_bomb);
 
 /// Deflate, fixed codes: a zero, then "the 258 bytes before this again" (length code 285, distance code 0) half a million times.
 fn gzip_bomb() -> Vec<u8> {

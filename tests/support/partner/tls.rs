@@ -23,8 +23,17 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// An authority of its own, and certificates for loopback and these further names.
-    pub fn new(further_names: &[&str]) -> Result<Self> {
+    /// An authority of its own, and certificates for loopback and these further names. It offers `protocols` (ALPN).
+    pub fn new(further_names: &[&str], protocols: &[&str]) -> Result<Self> {
+        let protocols: Vec<Vec<u8>> = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let with_alpn = |mut config: ServerConfig| {
+            config.alpn_protocols.clone_from(&protocols);
+            Arc::new(config)
+        };
+        let plain = |identity: &Identity| -> Result<Arc<ServerConfig>> {
+            let config = ServerConfig::builder().with_no_client_auth();
+            Ok(with_alpn(config.with_single_cert(vec![identity.certificate.clone()], identity.key())?))
+        };
         let authority = Authority::new("simulated partner")?;
         let mut names = vec!["localhost", "127.0.0.1", "::1"];
         names.extend_from_slice(further_names);
@@ -60,16 +69,6 @@ impl Tls {
             _ => &self.good,
         })
     }
-}
-
-fn plain(identity: &Identity) -> Result<Arc<ServerConfig>> {
-    let config = ServerConfig::builder().with_no_client_auth();
-    Ok(with_alpn(config.with_single_cert(vec![identity.certificate.clone()], identity.key())?))
-}
-
-fn with_alpn(mut config: ServerConfig) -> Arc<ServerConfig> {
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Arc::new(config)
 }
 
 /// A `ServerHello` that chooses TLS 1.1 (RFC 4346): what an old server answers to any client.
