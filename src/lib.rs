@@ -4,3 +4,6 @@ pub mod api;
 pub mod core;
 
 pub mod check;
+
+pub mod health;
+pub mod lease;
