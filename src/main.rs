@@ -1,3 +1,10 @@
-//! The operator.
+//! `partner-integration-operator`: see the library for the map.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use partner_integration_operator::cli;
+
+fn main() -> ExitCode {
+    cli::main(cli::Cli::parse())
+}

@@ -8,6 +8,8 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 pub mod controlplane;
+pub mod exposition;
+pub mod operator;
 pub mod partner;
 pub mod pki;
 

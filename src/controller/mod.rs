@@ -1,0 +1,188 @@
+//! The imperative shell: watches, and for each integration observe → [`decide`](crate::core::decide) → apply.
+//!
+//! Data flows one way and in a circle: a watch or a check that ended wakes an integration; its reconcile gathers what
+//! is known, the core decides, and what was decided is written. Checks run beside it.
+
+mod apply;
+mod catalogue;
+mod events;
+mod failure;
+mod key;
+mod leadership;
+mod observe;
+mod partners;
+mod reconcile;
+mod running;
+mod secrets;
+mod series;
+mod tracker;
+mod watches;
+
+use std::sync::{Arc, Weak};
+
+use futures::{Stream, StreamExt};
+use kube::Client;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Controller, controller};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::api::PartnerIntegration;
+use crate::check::{Guard, Places, Prober, Resolver};
+use crate::health::{Health, Reporter};
+use crate::lease::Leading;
+use crate::metrics::{Live, Metrics};
+use catalogue::Catalogue;
+use events::Events;
+use key::Key;
+use leadership::Office;
+use secrets::Secrets;
+use tracker::Tracker;
+use watches::Integration;
+
+/// Reconciles in flight, and so status writes: the API server gains nothing past a few, and each is a connection.
+const RECONCILES: u16 = 16;
+/// The same for partners; there are few.
+const PARTNER_RECONCILES: u16 = 2;
+/// Checks in flight for one host of one partner.
+const CHECKS_PER_HOST: usize = 64;
+
+/// What every part of the shell works with.
+pub(crate) struct Context {
+    client: Client,
+    store: Store<Integration>,
+    tracker: Tracker,
+    secrets: Secrets,
+    catalogue: Catalogue,
+    places: Places,
+    prober: Prober,
+    office: Office,
+    events: Events,
+    metrics: Metrics,
+    wake: mpsc::UnboundedSender<Key>,
+    wake_partners: mpsc::UnboundedSender<()>,
+    /// The watches that a first decision should wait for, unless they are refused.
+    before_the_first: [Reporter; 2],
+}
+
+impl Context {
+    /// Has an integration reconciled soon.
+    fn wake(&self, key: Key) {
+        // Nobody listens only while the process ends.
+        let _ = self.wake.send(key);
+    }
+
+    /// Has every partner reconciled soon.
+    fn wake_partners(&self) {
+        // As above.
+        let _ = self.wake_partners.send(());
+    }
+
+    /// An integration as it is known now.
+    fn newest(&self, key: &Key) -> Option<Arc<PartnerIntegration>> {
+        let object = self.store.get(&reference(key))?;
+        let watched = Arc::new(object.0.as_ref().ok()?.clone());
+        Some(self.tracker.newest(key, watched))
+    }
+
+    /// Returns once partners and Secrets have been listed or refused: before, every look would be a live one.
+    async fn settled(&self) {
+        for reporter in &self.before_the_first {
+            reporter.settled().await;
+        }
+    }
+}
+
+fn received<T: Send>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
+    futures::stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
+}
+
+fn reference(key: &Key) -> ObjectRef<Integration> {
+    ObjectRef::new(&key.name).within(&key.namespace)
+}
+
+/// Runs the controller, as a standby or in office as `leading` says, until `stop` is cancelled and the reconciles in flight have ended. Checks in flight are
+/// abandoned then: their outcome was not written, so nothing is lost but the request.
+pub async fn run(
+    client: Client,
+    guard: Guard,
+    resolver: Resolver,
+    health: Health,
+    metrics: Metrics,
+    leading: watch::Receiver<Leading>,
+    stop: CancellationToken,
+) {
+    let reporters = (health.watch("partnerintegrations"), health.watch("partners"), health.watch("secrets"));
+    let (wake, woken) = mpsc::unbounded_channel();
+    let (wake_partners, partners_woken) = mpsc::unbounded_channel();
+    let (store, writer) = reflector::store();
+    let (events, told) = Events::new(metrics.clone());
+    let context = Arc::new(Context {
+        client,
+        store: store.clone(),
+        tracker: Tracker::default(),
+        secrets: Secrets::default(),
+        catalogue: Catalogue::new(guard.clone()),
+        places: Places::new(CHECKS_PER_HOST),
+        prober: Prober::new(guard, resolver),
+        office: Office::new(leading),
+        events,
+        metrics,
+        wake,
+        wake_partners,
+        before_the_first: [reporters.1.clone(), reporters.2.clone()],
+    });
+    let _checks = StopChecks(context.clone());
+    let integrations = watches::integrations(context.clone(), reporters.0.clone());
+    let integrations = watches::changes(watches::kept(integrations, writer));
+    let woken = received(woken).map(|key| reference(&key));
+    let terms = AbortOnDropHandle::new(tokio::spawn(leadership::follow(context.clone())));
+    let live: Weak<dyn Live> = Arc::downgrade(&context) as _;
+    context.metrics.attach(live);
+    let events = AbortOnDropHandle::new(tokio::spawn(events::write(context.clone(), told)));
+    let secrets = {
+        let (context, named) = (context.clone(), reporters.0);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            // Which Secrets matter is known once the integrations have been listed.
+            named.settled().await;
+            watches::secrets(context, reporters.2).await;
+        }))
+    };
+    let partners =
+        AbortOnDropHandle::new(tokio::spawn(run_partners(context.clone(), reporters.1, partners_woken, stop.clone())));
+    Controller::for_stream(integrations, store)
+        .with_config(controller::Config::default().concurrency(RECONCILES))
+        .reconcile_on(woken)
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(reconcile::reconcile, |object, error, context| reconcile::backoff(&object, error, &context), context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+    drop((secrets, partners, terms, events));
+}
+
+/// Nothing is sent or written after the controller, however it ends: the Lease may be released next.
+struct StopChecks(Arc<Context>);
+
+impl Drop for StopChecks {
+    fn drop(&mut self) {
+        leadership::close(&self.0);
+    }
+}
+
+async fn run_partners(
+    context: Arc<Context>,
+    reporter: Reporter,
+    woken: mpsc::UnboundedReceiver<()>,
+    stop: CancellationToken,
+) {
+    let (store, writer) = reflector::store();
+    let partners = watches::kept(watches::partners(context.clone(), reporter), writer);
+    Controller::for_stream(watches::changes(partners), store)
+        .with_config(controller::Config::default().concurrency(PARTNER_RECONCILES))
+        .reconcile_all_on(received(woken))
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(partners::reconcile, |partner, failure, context| partners::backoff(&partner, failure, &context), context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}

@@ -1,0 +1,106 @@
+//! Observe: gathers what a decision depends on. Caches first; absence is concluded only from a live `get`.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::DeserializeGuard;
+use kube::{Api, ResourceExt};
+
+use super::Context;
+use super::catalogue::Listed;
+use super::failure::{ApiFailure, call};
+use super::key::Key;
+use super::secrets::version_of;
+use super::tracker::{Check, View};
+use crate::api::{Partner, PartnerIntegration};
+use crate::core::{CheckSeen, Memory, Observed, PartnerSeen, SecretSeen, needs_secret};
+
+/// Everything that was read for one decision.
+pub struct Gathered {
+    /// The integration, at least as new as what was written to it last.
+    pub integration: Arc<PartnerIntegration>,
+    partner: Option<Listed>,
+    secret: SecretSeen,
+    check: Check,
+    memory: Memory,
+}
+
+impl Gathered {
+    /// Whether a check has ended whose outcome the decision takes up or drops.
+    pub fn has_outcome(&self) -> bool {
+        matches!(self.check, Check::Ended(_))
+    }
+
+    /// What the core decides from, at this moment.
+    pub fn observed(&self) -> Observed<'_> {
+        Observed {
+            now: jiff::Timestamp::now(),
+            draw: rand::random(),
+            integration: &self.integration,
+            partner: seen(self.partner.as_ref(), &self.integration),
+            secret: self.secret.clone(),
+            check: match &self.check {
+                Check::Idle => CheckSeen::Idle,
+                Check::Open(tuple) => CheckSeen::Open(tuple),
+                Check::Ended(ended) => CheckSeen::Ended(ended),
+            },
+            memory: &self.memory,
+        }
+    }
+}
+
+fn seen<'a>(partner: Option<&'a Listed>, integration: &PartnerIntegration) -> PartnerSeen<'a> {
+    partner.map_or(PartnerSeen::Absent, |listed| listed.seen(integration.spec.region.as_deref()))
+}
+
+impl Context {
+    /// Gathers what is known of an integration that was `read` from the cache or live; `None` where it has gone.
+    ///
+    /// # Errors
+    /// A live read that neither found the object nor said that it is absent or forbidden concludes nothing.
+    pub async fn observe(&self, read: Arc<PartnerIntegration>) -> Result<Option<Gathered>, ApiFailure> {
+        let key = Key::of(&*read);
+        let integration = self.tracker.newest(&key, read);
+        let Some(View { memory, check }) = self.tracker.view(&key, &integration.uid().unwrap_or_default()) else {
+            return Ok(None);
+        };
+        let partner = self.partner(&integration.spec.partner).await?;
+        let secret = match needs_secret(&integration, seen(partner.as_ref(), &integration)) {
+            Some(name) => self.secret(&Key { name: name.into(), ..key }).await?,
+            None => SecretSeen::Absent,
+        };
+        Ok(Some(Gathered { integration, partner, secret, check, memory }))
+    }
+
+    async fn partner(&self, name: &str) -> Result<Option<Listed>, ApiFailure> {
+        if let Some(listed) = self.catalogue.get(name) {
+            return Ok(Some(listed));
+        }
+        let api = Api::<DeserializeGuard<Partner>>::all(self.client.clone());
+        match call(api.get(name)).await {
+            Ok(partner) => {
+                self.catalogue.seen(&partner);
+                Ok(self.catalogue.get(name))
+            }
+            Err(ApiFailure::NotFound) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn secret(&self, key: &Key) -> Result<SecretSeen, ApiFailure> {
+        if let Some(version) = self.secrets.get(key) {
+            return Ok(SecretSeen::Present(version));
+        }
+        let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);
+        match call(api.get_metadata(&key.name)).await {
+            Ok(secret) => {
+                let version = version_of(&secret);
+                self.secrets.seen(key, &version);
+                Ok(SecretSeen::Present(version))
+            }
+            Err(ApiFailure::NotFound) => Ok(SecretSeen::Absent),
+            Err(ApiFailure::Forbidden) => Ok(SecretSeen::Forbidden),
+            Err(failure) => Err(failure),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A check as it runs, beside reconcile: waits for its place, reads the key, asks the partner, wakes the integration.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Context;
+use super::catalogue::{Entry, Listed};
+use super::failure::{ApiFailure, call};
+use super::key::Key;
+use super::leadership::Term;
+use super::secrets::version_of;
+use crate::api::{ApiKeySecretRef, Region};
+use crate::check::{Credential, CredentialFault, LaneKey, Order, Place, host_of, wipe};
+use crate::core::{Ended, Failure, Plan, Reason, Tuple, Verdict, digest, region_of};
+
+/// After a panic in a check, a bug of ours, it is not made again for this long.
+const AFTER_PANIC: Duration = Duration::from_mins(1);
+/// How long a change that was found on the way has to arrive by itself.
+const CHANGED: Duration = Duration::from_secs(1);
+/// Between reads of a Secret that the API server did not answer: doubling from the first to the last.
+const READ_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// A 403 is believed once it has lasted so long: an API server that has just started answers everything with 403 until
+/// it has read the roles, and that must disconnect nobody.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+
+/// Starts a check. Dropping the handle cancels it, whatever it waits for. It asks the partner in its own term only.
+pub fn spawn(context: Arc<Context>, key: &Key, uid: &str, term: Term, id: u64, plan: &Plan) -> AbortOnDropHandle<()> {
+    let run = Run { context, key: key.clone(), uid: uid.to_owned(), term, id, plan: plan.clone() };
+    AbortOnDropHandle::new(tokio::spawn(run.run()))
+}
+
+struct Run {
+    context: Arc<Context>,
+    key: Key,
+    uid: String,
+    term: Term,
+    id: u64,
+    plan: Plan,
+}
+
+/// What a check is made with, looked up anew when its place is there.
+struct Job {
+    partner: String,
+    entry: Arc<Entry>,
+    region: Region,
+    secret: ApiKeySecretRef,
+}
+
+impl Run {
+    async fn run(self) {
+        // Boxed: while thousands wait for a place, each should hold no more than it needs.
+        let outcome = AssertUnwindSafe(self.attempt().boxed()).catch_unwind().await;
+        let Ok(outcome) = outcome else {
+            tracing::error!(
+                namespace = %self.key.namespace,
+                name = %self.key.name,
+                partner = self.context.newest(&self.key).map(|integration| integration.spec.partner.clone()),
+                "a check panicked; it is made again later"
+            );
+            tokio::time::sleep(AFTER_PANIC).await;
+            return self.end(None);
+        };
+        if outcome.is_none() {
+            // What has changed wakes the integration by itself, and that cancels this. Only in case it did not:
+            tokio::time::sleep(CHANGED).await;
+        }
+        self.end(outcome);
+    }
+
+    fn end(&self, outcome: Option<(Tuple, Verdict)>) {
+        let ended = outcome.map(|(tuple, verdict)| Ended {
+            tuple,
+            verdict,
+            request: self.plan.request.clone(),
+            began_with: self.plan.began_with,
+            at: jiff::Timestamp::now(),
+        });
+        self.context.tracker.ended(&self.key, &self.uid, self.id, ended);
+        self.context.wake(self.key.clone());
+    }
+
+    /// The outcome and the T that it was made with; `None` where there is nothing to conclude, because something has
+    /// changed while it waited.
+    async fn attempt(&self) -> Option<(Tuple, Verdict)> {
+        let (mut pause, mut refused_since) = (READ_AGAIN.0, None);
+        loop {
+            let place = self.place().await?;
+            // T is computed again now: what was planned may be out of date after the wait.
+            let job = self.job()?;
+            match self.read(&job.secret.name).await {
+                Ok(secret) => return self.prove(place, &job, secret).await,
+                Err(ApiFailure::NotFound) => {
+                    self.context.secrets.forget(&self.secret_key(&job));
+                    return Some((self.plan.tuple.clone(), Verdict::NotMade(Reason::SecretNotFound)));
+                }
+                Err(ApiFailure::Forbidden)
+                    if refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_FOR =>
+                {
+                    return Some((self.plan.tuple.clone(), Verdict::NotMade(Reason::SecretForbidden)));
+                }
+                Err(failure) => {
+                    tracing::warn!(
+                        namespace = %self.key.namespace,
+                        name = %self.key.name,
+                        partner = job.partner,
+                        %failure,
+                        "the Secret cannot be read; trying again"
+                    );
+                }
+            }
+            drop(place);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(READ_AGAIN.1);
+        }
+    }
+
+    async fn place(&self) -> Option<Place> {
+        let job = self.job()?;
+        let lane = LaneKey { partner: job.partner, host: host_of(&job.region.endpoint) };
+        let order = if self.plan.proved { Order::Repeat } else { Order::Unproved };
+        Some(self.context.places.enter(lane, job.entry.spec.check.max_per_second, order).await)
+    }
+
+    /// The job as the caches have it now, if it is still the one that was planned.
+    fn job(&self) -> Option<Job> {
+        let integration = self.context.newest(&self.key)?;
+        if integration.uid().as_deref() != Some(&*self.uid)
+            || integration.metadata.deletion_timestamp.is_some()
+            || integration.spec.suspend
+        {
+            return None;
+        }
+        let Some(Listed::Readable(entry)) = self.context.catalogue.get(&integration.spec.partner) else {
+            return None;
+        };
+        let region = region_of(&integration, &entry.spec.regions)?.clone();
+        let secret = integration.spec.api_key_secret_ref.clone()?;
+        let as_planned = digest(&self.uid, &entry.spec, &region.endpoint, &secret) == self.plan.tuple.digest;
+        as_planned.then(|| Job { partner: integration.spec.partner.clone(), entry, region, secret })
+    }
+
+    async fn read(&self, name: &str) -> Result<Secret, ApiFailure> {
+        let api = Api::<Secret>::namespaced(self.context.client.clone(), &self.key.namespace);
+        call(api.get(name)).await
+    }
+
+    /// Asks the partner, with the key that was just read; the place is given back when the answer is there.
+    async fn prove(&self, _place: Place, job: &Job, mut secret: Secret) -> Option<(Tuple, Verdict)> {
+        let check = job.entry.check.as_ref().ok()?;
+        let version = version_of(&secret);
+        self.context.secrets.seen(&self.secret_key(job), &version);
+        let tuple = Tuple { digest: self.plan.tuple.digest.clone(), secret: version };
+        self.context.tracker.made_with(&self.key, &self.uid, self.id, &tuple);
+        let mut data = secret.data.take().unwrap_or_default();
+        let credential = Credential::read(&job.entry.spec.authentication, &job.secret.key, &data);
+        // What the Kubernetes client buffered on the way here is out of reach.
+        wipe(&mut data);
+        let began = Instant::now();
+        let (verdict, asked) = match credential {
+            Ok(credential) => {
+                let asked = self.context.prober.prove(check, &job.region.endpoint, credential);
+                let verdict = self.context.office.during(self.term, asked).await?;
+                (verdict, Some(began.elapsed()))
+            }
+            Err(CredentialFault::KeyNotFound) => (Verdict::NotMade(Reason::SecretKeyNotFound), None),
+            Err(CredentialFault::Invalid) => (Verdict::Failed(Failure::from(Reason::InvalidCredential)), None),
+        };
+        if let Some(result) = verdict.result() {
+            self.context.metrics.checked(&job.partner, &job.region.name, result, asked);
+        }
+        Some((tuple, verdict))
+    }
+
+    fn secret_key(&self, job: &Job) -> Key {
+        Key { namespace: self.key.namespace.clone(), name: job.secret.name.as_str().into() }
+    }
+}

@@ -1,0 +1,351 @@
+//! What the process keeps of every integration that the watch has shown: who names what, what to remember, and the
+//! integration's check. All of it lives and dies with the object, under one lock that is never held over an await.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube::ResourceExt;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::key::{Key, newer};
+use super::leadership::Term;
+use crate::api::PartnerIntegration;
+use crate::core::{Ended, Fingerprint, Memory, Plan, Tuple, check_request};
+
+/// The check of one integration.
+enum Slot {
+    Idle,
+    /// It waits for its place or runs; dropping the handle cancels it.
+    Open {
+        id: u64,
+        tuple: Tuple,
+        began_with: Fingerprint,
+        _task: AbortOnDropHandle<()>,
+    },
+    /// Its outcome has not been taken up yet.
+    Ended(Ended),
+}
+
+/// A copy of what is known of a check.
+#[derive(Clone, Debug)]
+pub enum Check {
+    /// There is none.
+    Idle,
+    /// It waits or runs.
+    Open(Tuple),
+    /// It has ended.
+    Ended(Ended),
+}
+
+/// A copy of what is kept of an integration for its decisions.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What the core remembers.
+    pub memory: Memory,
+    /// Its check.
+    pub check: Check,
+}
+
+struct Tracked {
+    uid: String,
+    partner: Arc<str>,
+    secret: Option<Arc<str>>,
+    memory: Memory,
+    ahead: Option<Arc<PartnerIntegration>>,
+    failures: u32,
+    /// When a check of it ended last.
+    last_check: Option<jiff::Timestamp>,
+    slot: Slot,
+}
+
+#[derive(Default)]
+struct State {
+    objects: HashMap<Key, Tracked>,
+    by_partner: HashMap<Arc<str>, HashSet<Key>>,
+    by_secret: HashMap<Key, HashSet<Key>>,
+    last_check: u64,
+    /// The term in office. What is to be remembered or started for another one comes too late.
+    term: Option<Term>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Tracker(Mutex<State>);
+
+impl Tracker {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change below leaves the maps whole, so what a panic left behind can be used.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The watch has shown this object. Another uid under the same name is another object: all that was kept of the
+    /// one before is dropped, and its check cancelled. One that is being deleted counts as deleted.
+    pub fn seen(&self, integration: &PartnerIntegration) {
+        let key = Key::of(integration);
+        let mut state = self.state();
+        if integration.metadata.deletion_timestamp.is_some() {
+            state.forget(&key);
+            return;
+        }
+        let uid = integration.uid().unwrap_or_default();
+        let partner: Arc<str> = integration.spec.partner.as_str().into();
+        let secret: Option<Arc<str>> =
+            integration.spec.api_key_secret_ref.as_ref().map(|secret| secret.name.as_str().into());
+        match state.objects.get(&key) {
+            Some(tracked) if tracked.uid == uid => {
+                if tracked.secret != secret {
+                    state.unlink_secret(&key);
+                    state.link_secret(&key, secret.as_deref());
+                    if let Some(tracked) = state.objects.get_mut(&key) {
+                        tracked.secret = secret;
+                    }
+                }
+            }
+            _ => {
+                state.forget(&key);
+                state.link_secret(&key, secret.as_deref());
+                state.by_partner.entry(partner.clone()).or_default().insert(key.clone());
+                let tracked = Tracked {
+                    uid,
+                    partner,
+                    secret,
+                    memory: Memory::default(),
+                    ahead: None,
+                    failures: 0,
+                    last_check: None,
+                    slot: Slot::Idle,
+                };
+                state.objects.insert(key, tracked);
+            }
+        }
+    }
+
+    /// The object is gone.
+    pub fn forget(&self, key: &Key) {
+        self.state().forget(key);
+    }
+
+    /// The watch has listed anew: what is not in `live` is gone.
+    pub fn retain(&self, live: &HashSet<Key>) {
+        let mut state = self.state();
+        let gone: Vec<Key> = state.objects.keys().filter(|key| !live.contains(key)).cloned().collect();
+        for key in gone {
+            state.forget(&key);
+        }
+    }
+
+    /// All integrations.
+    pub fn keys(&self) -> Vec<Key> {
+        self.state().objects.keys().cloned().collect()
+    }
+
+    /// From now on what this term remembers is kept, and what it starts is started.
+    pub fn take_office(&self, term: Term) {
+        self.state().term = Some(term);
+    }
+
+    /// The term is over: cancels every check, drops every outcome, and forgets what was remembered of the pace: as after a restart.
+    pub fn stand_down(&self) {
+        let mut state = self.state();
+        state.term = None;
+        for tracked in state.objects.values_mut() {
+            tracked.slot = Slot::Idle;
+            tracked.memory = Memory::default();
+            tracked.failures = 0;
+        }
+    }
+
+    /// The uid of each integration of which a check has ended, and when the last one did.
+    pub fn last_checks(&self) -> HashMap<Key, (String, jiff::Timestamp)> {
+        let state = self.state();
+        let of = |(key, tracked): (&Key, &Tracked)| Some((key.clone(), (tracked.uid.clone(), tracked.last_check?)));
+        state.objects.iter().filter_map(of).collect()
+    }
+
+    /// The integrations that name a partner.
+    pub fn of_partner(&self, partner: &str) -> Vec<Key> {
+        self.state().by_partner.get(partner).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The integrations that name a Secret.
+    pub fn of_secret(&self, secret: &Key) -> Vec<Key> {
+        self.state().by_secret.get(secret).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Whether some integration names a Secret.
+    pub fn names_secret(&self, secret: &Key) -> bool {
+        self.state().by_secret.contains_key(secret)
+    }
+
+    /// What is kept of the object with this uid.
+    pub fn view(&self, key: &Key, uid: &str) -> Option<View> {
+        let mut state = self.state();
+        let tracked = state.of_uid(key, uid)?;
+        let check = match &tracked.slot {
+            Slot::Idle => Check::Idle,
+            Slot::Open { tuple, .. } => Check::Open(tuple.clone()),
+            Slot::Ended(ended) => Check::Ended(ended.clone()),
+        };
+        Some(View { memory: tracked.memory.clone(), check })
+    }
+
+    /// A write or a live read has shown this object. It is used until the watch has shown it or a newer one, so that
+    /// one's own write never looks like a change.
+    pub fn ahead(&self, key: &Key, uid: &str, object: Arc<PartnerIntegration>) {
+        if let Some(tracked) = self.state().of_uid(key, uid) {
+            tracked.ahead = Some(object);
+        }
+    }
+
+    /// The newer of what the watch has shown and what is [`ahead`](Self::ahead) of it.
+    pub fn newest(&self, key: &Key, watched: Arc<PartnerIntegration>) -> Arc<PartnerIntegration> {
+        let mut state = self.state();
+        let Some(tracked) = state.of_uid(key, &watched.uid().unwrap_or_default()) else { return watched };
+        let version = |object: &PartnerIntegration| object.resource_version().unwrap_or_default();
+        match &tracked.ahead {
+            Some(ahead) if newer(&version(ahead), &version(&watched)) => ahead.clone(),
+            _ => {
+                tracked.ahead = None;
+                watched
+            }
+        }
+    }
+
+    /// Remembers what the core wants remembered; a failed reconcile is over.
+    pub fn remember(&self, key: &Key, uid: &str, term: Term, memory: Memory) {
+        if let Some(tracked) = self.state().in_term(key, uid, term) {
+            tracked.memory = memory;
+            tracked.failures = 0;
+        }
+    }
+
+    /// Counts a failed reconcile; how many in a row it makes.
+    pub fn failed(&self, key: &Key) -> u32 {
+        self.state().objects.get_mut(key).map_or(1, |tracked| {
+            tracked.failures = tracked.failures.saturating_add(1);
+            tracked.failures
+        })
+    }
+
+    /// Stops whatever waits or runs. An outcome that has not been taken up stays.
+    pub fn cancel(&self, key: &Key, uid: &str, term: Term) {
+        if let Some(tracked) = self.state().in_term(key, uid, term)
+            && matches!(tracked.slot, Slot::Open { .. })
+        {
+            tracked.slot = Slot::Idle;
+        }
+    }
+
+    /// Drops an outcome that has been taken up, or that has turned out to be of no use.
+    pub fn take_up(&self, key: &Key, uid: &str, term: Term) {
+        if let Some(tracked) = self.state().in_term(key, uid, term)
+            && matches!(tracked.slot, Slot::Ended(_))
+        {
+            tracked.slot = Slot::Idle;
+        }
+    }
+
+    /// The status that a check began with has been replaced by one of our own.
+    pub fn rebase(&self, key: &Key, uid: &str, term: Term, from: Fingerprint, to: Fingerprint) {
+        if let Some(tracked) = self.state().in_term(key, uid, term) {
+            let began_with = match &mut tracked.slot {
+                Slot::Open { began_with, .. } | Slot::Ended(Ended { began_with, .. }) => began_with,
+                Slot::Idle => return,
+            };
+            if *began_with == from {
+                *began_with = to;
+            }
+        }
+    }
+
+    /// Starts a check in place of whatever there is, unless the object has gone meanwhile or the term is over. `spawn`
+    /// gets the check's number and must not block.
+    pub fn start(
+        &self,
+        key: &Key,
+        uid: &str,
+        term: Term,
+        plan: &Plan,
+        spawn: impl FnOnce(u64) -> AbortOnDropHandle<()>,
+    ) {
+        let mut state = self.state();
+        state.last_check += 1;
+        let id = state.last_check;
+        if let Some(tracked) = state.in_term(key, uid, term) {
+            tracked.slot = Slot::Open { id, tuple: plan.tuple.clone(), began_with: plan.began_with, _task: spawn(id) };
+        }
+    }
+
+    /// The check has read its key: it is made with this T.
+    pub fn made_with(&self, key: &Key, uid: &str, check: u64, made_with: &Tuple) {
+        if let Some(tracked) = self.state().of_uid(key, uid)
+            && let Slot::Open { id, tuple, .. } = &mut tracked.slot
+            && *id == check
+        {
+            *tuple = made_with.clone();
+        }
+    }
+
+    /// The check has ended; with `None` there is no outcome. Nothing happens where it has been cancelled meanwhile.
+    pub fn ended(&self, key: &Key, uid: &str, check: u64, ended: Option<Ended>) {
+        if let Some(tracked) = self.state().of_uid(key, uid)
+            && let Slot::Open { id, began_with, .. } = &tracked.slot
+            && *id == check
+        {
+            let began_with = *began_with;
+            if let Some(made) = ended.as_ref().filter(|ended| ended.verdict.result().is_some()) {
+                tracked.last_check = Some(made.at);
+            }
+            tracked.slot = ended.map_or(Slot::Idle, |ended| Slot::Ended(Ended { began_with, ..ended }));
+        }
+    }
+}
+
+impl State {
+    fn of_uid(&mut self, key: &Key, uid: &str) -> Option<&mut Tracked> {
+        self.objects.get_mut(key).filter(|tracked| tracked.uid == uid)
+    }
+
+    /// The same for what is done by a term: nothing, once it is over.
+    fn in_term(&mut self, key: &Key, uid: &str, term: Term) -> Option<&mut Tracked> {
+        if self.term == Some(term) { self.of_uid(key, uid) } else { None }
+    }
+
+    fn forget(&mut self, key: &Key) {
+        self.unlink_secret(key);
+        if let Some(tracked) = self.objects.remove(key) {
+            unlink(&mut self.by_partner, &tracked.partner, key);
+        }
+    }
+
+    fn link_secret(&mut self, key: &Key, secret: Option<&str>) {
+        if let Some(secret) = secret {
+            let secret = Key { namespace: key.namespace.clone(), name: secret.into() };
+            self.by_secret.entry(secret).or_default().insert(key.clone());
+        }
+    }
+
+    fn unlink_secret(&mut self, key: &Key) {
+        if let Some(name) = self.objects.get(key).and_then(|tracked| tracked.secret.clone()) {
+            let secret = Key { namespace: key.namespace.clone(), name };
+            unlink(&mut self.by_secret, &secret, key);
+        }
+    }
+}
+
+fn unlink<N: std::hash::Hash + Eq>(index: &mut HashMap<N, HashSet<Key>>, name: &N, key: &Key) {
+    if let Some(keys) = index.get_mut(name) {
+        keys.remove(key);
+        if keys.is_empty() {
+            index.remove(name);
+        }
+    }
+}
+
+/// What nobody reads is not kept: of the annotations only the check request stays.
+pub fn prune(integration: &mut PartnerIntegration) {
+    let request = check_request(integration).map(str::to_owned);
+    integration.metadata.managed_fields = None;
+    integration.metadata.labels = None;
+    integration.metadata.annotations = request.map(|value| [(crate::api::CHECK_REQUESTED_AT.to_owned(), value)].into());
+}

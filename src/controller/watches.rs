@@ -1,0 +1,240 @@
+//! The three watches. Each has a backoff of its own, so that one that is refused delays no other, and keeps what it
+//! is about up to date before anything is woken.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, reflector, watcher as watch};
+use kube::{Api, ResourceExt};
+
+use super::Context;
+use super::failure::ApiFailure;
+use super::key::Key;
+use super::secrets::version_of;
+use super::tracker::prune;
+use crate::api::{Partner, PartnerIntegration};
+use crate::health::Reporter;
+
+/// An integration as the watch gives it: one that cannot be decoded stops no other.
+pub type Integration = DeserializeGuard<PartnerIntegration>;
+
+/// Between the tries of a watch that fails: doubling from the first to the last, each with up to as much again at random.
+///
+/// Not kube's own. That begins anew with every `Ok`, and every list begins with one (`Event::Init`), so a list that is
+/// refused would be tried, and complained about, every second; and after an outage, what an API server that is back
+/// answers first makes it wait for another half a minute.
+struct Pauses {
+    next: Duration,
+    last_error: Option<Instant>,
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(800);
+    const LAST: Duration = Duration::from_secs(10);
+    /// After so long without an error it begins anew.
+    const CALM: Duration = Duration::from_mins(1);
+
+    fn new() -> Self {
+        Self { next: Self::FIRST, last_error: None }
+    }
+
+    fn after(&mut self, failure: ApiFailure) -> Duration {
+        if self.last_error.replace(Instant::now()).is_none_or(|at| at.elapsed() > Self::CALM) {
+            self.next = Self::FIRST;
+        }
+        // "Too old, list anew", and "come again in a second": it is there.
+        let soon = matches!(failure, ApiFailure::Refused(410 | 429));
+        let pause = if soon { Self::FIRST } else { self.next };
+        self.next = (self.next * 2).min(Self::LAST);
+        pause.mul_f64(1.0 + rand::random::<f64>())
+    }
+}
+
+/// Events of one kind, without end. Errors are reported and waited out here; no listener sees them.
+fn events<K>(api: Api<K>, reporter: Reporter) -> impl Stream<Item = Event<K>> + Send
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    let mut pauses = Pauses::new();
+    let events = watch(api, watcher::Config::default()).then(move |event| {
+        let mut pause = None;
+        match &event {
+            Ok(Event::InitDone) => reporter.listed(),
+            Ok(Event::Apply(_) | Event::Delete(_) | Event::InitApply(_)) => reporter.works(),
+            // It stands before the first request of a list, which may still be refused.
+            Ok(Event::Init) => {}
+            Err(error) => {
+                let (verb, failure) = failed(error);
+                reporter.failed(explain(verb, failure));
+                pause = Some(pauses.after(failure));
+            }
+        }
+        async move {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            event.ok()
+        }
+    });
+    events.filter_map(std::future::ready)
+}
+
+/// What failed, and how.
+fn failed(error: &watcher::Error) -> (&'static str, ApiFailure) {
+    match error {
+        watcher::Error::InitialListFailed(error) => ("list", ApiFailure::from(error)),
+        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            ("watch", ApiFailure::from(error))
+        }
+        watcher::Error::WatchError(status) => ("watch", ApiFailure::from(&**status)),
+        watcher::Error::NoResourceVersion => ("list", ApiFailure::Unknown("an answer without resourceVersion")),
+    }
+}
+
+/// The same in words that say what to do.
+fn explain(verb: &str, failure: ApiFailure) -> String {
+    match failure {
+        ApiFailure::Forbidden => format!("{verb}: {failure}; grant the operator {verb} on it"),
+        ApiFailure::NotFound => format!("{verb}: {failure}; install the CRDs"),
+        failure => format!("{verb}: {failure}"),
+    }
+}
+
+/// The objects that a watch shows as changed; those of a list are told apart, see there.
+pub fn changes<K: Send>(events: impl Stream<Item = Event<K>> + Send) -> impl Stream<Item = watcher::Result<K>> + Send {
+    events.filter_map(|event| {
+        std::future::ready(match event {
+            Event::Apply(object) => Some(Ok(object)),
+            Event::Delete(_) | Event::Init | Event::InitApply(_) | Event::InitDone => None,
+        })
+    })
+}
+
+/// Keeps a store of what a watch shows.
+pub fn kept<K>(
+    events: impl Stream<Item = Event<K>> + Send,
+    writer: reflector::store::Writer<K>,
+) -> impl Stream<Item = Event<K>> + Send
+where
+    K: kube::Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    events.map(Ok).reflect(writer).filter_map(|event: watcher::Result<_>| std::future::ready(event.ok()))
+}
+
+/// The objects of the integrations' watch, after the tracker knows of each.
+pub fn integrations(context: Arc<Context>, reporter: Reporter) -> impl Stream<Item = Event<Integration>> + Send {
+    let api = Api::<Integration>::all(context.client.clone());
+    let mut listed = HashSet::new();
+    events(api, reporter).map(move |event| {
+        let event = event.modify(|object| {
+            if let Ok(integration) = &mut object.0 {
+                prune(integration);
+            }
+        });
+        match &event {
+            Event::Init => listed.clear(),
+            Event::InitApply(object) => {
+                listed.insert(Key::of(object));
+                seen(&context, object);
+            }
+            Event::InitDone => {
+                context.tracker.retain(&listed);
+                // Not one by one as they are listed: the store has them only from now on.
+                for key in listed.drain() {
+                    context.wake(key);
+                }
+            }
+            Event::Apply(object) => seen(&context, object),
+            Event::Delete(object) => context.tracker.forget(&Key::of(object)),
+        }
+        event
+    })
+}
+
+fn seen(context: &Context, object: &Integration) {
+    match &object.0 {
+        Ok(integration) => context.tracker.seen(integration),
+        Err(_) => context.tracker.forget(&Key::of(object)),
+    }
+}
+
+/// The objects of the partners' watch, after the catalogue knows of each and whoever names it has been woken.
+pub fn partners(
+    context: Arc<Context>,
+    reporter: Reporter,
+) -> impl Stream<Item = Event<DeserializeGuard<Partner>>> + Send {
+    let api = Api::<DeserializeGuard<Partner>>::all(context.client.clone());
+    let mut listed = HashSet::new();
+    events(api, reporter).map(move |event| {
+        let event = event.modify(|partner| {
+            if let Ok(partner) = &mut partner.0 {
+                partner.metadata.managed_fields = None;
+                partner.metadata.annotations = None;
+            }
+        });
+        let mut changed = Vec::new();
+        match &event {
+            Event::Init => listed.clear(),
+            Event::InitApply(partner) => {
+                listed.insert(partner.name_any());
+                changed.extend(context.catalogue.seen(partner).then(|| partner.name_any()));
+            }
+            Event::InitDone => {
+                changed.extend(context.catalogue.retain(&std::mem::take(&mut listed)));
+                // Not one by one as they are listed: the store has them only from now on.
+                context.wake_partners();
+            }
+            Event::Apply(partner) => changed.extend(context.catalogue.seen(partner).then(|| partner.name_any())),
+            Event::Delete(partner) => {
+                context.catalogue.forget(&partner.name_any());
+                changed.push(partner.name_any());
+            }
+        }
+        for key in changed.iter().flat_map(|name| context.tracker.of_partner(name)) {
+            context.wake(key);
+        }
+        event
+    })
+}
+
+/// Follows the Secrets, as metadata. Only those that some integration names are kept, and wake it.
+pub async fn secrets(context: Arc<Context>, reporter: Reporter) {
+    let api = Api::<PartialObjectMeta<Secret>>::all(context.client.clone());
+    let mut listed = HashSet::new();
+    let mut events = std::pin::pin!(events(api, reporter));
+    while let Some(event) = events.next().await {
+        let changed = match event {
+            Event::Init => {
+                listed.clear();
+                Vec::new()
+            }
+            Event::InitApply(secret) => {
+                let key = Key::of(&secret);
+                listed.extend(context.tracker.names_secret(&key).then(|| key.clone()));
+                changed(&context, key, &secret)
+            }
+            Event::InitDone => context.secrets.retain(&std::mem::take(&mut listed)),
+            Event::Apply(secret) => changed(&context, Key::of(&secret), &secret),
+            Event::Delete(secret) => {
+                let key = Key::of(&secret);
+                Vec::from_iter(context.secrets.deleted(&key, &version_of(&secret)).then_some(key))
+            }
+        };
+        for key in changed.iter().flat_map(|secret| context.tracker.of_secret(secret)) {
+            context.wake(key);
+        }
+    }
+}
+
+fn changed(context: &Context, key: Key, secret: &PartialObjectMeta<Secret>) -> Vec<Key> {
+    if context.tracker.names_secret(&key) {
+        return Vec::from_iter(context.secrets.seen(&key, &version_of(secret)).then_some(key));
+    }
+    context.secrets.forget(&key);
+    Vec::new()
+}
