@@ -16,12 +16,19 @@ build: ## Build the operator, optimised
 test: controlplane ## Run all tests, against a real API server too
 	cargo test --locked --all-targets
 
-lint: ## Formatting, clippy, generated files up to date
+lint: ## Formatting, clippy, documentation, generated files up to date, licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items
+	cargo test --quiet --locked --test api generated::
+	@hack/deny.sh
 
 generate: ## Write crds/ and the reference page again, from the types
 	cargo run --quiet --locked --example generate
+
+demo: controlplane ## Show the main job on a real API server (KEEP=1: stay up to play with it)
+	cargo build --locked --bins --example demo
+	@cargo run --quiet --locked --example demo
 
 clean: ## Remove what was built, the control plane too
 	cargo clean

@@ -1,6 +1,6 @@
 //! `make demo`: the main job, end to end, on a real API server with a real HTTPS partner.
 //!
-//! Usage: demo OPERATOR-BINARY. It exits non-zero when a step does not come true. With KEEP=1 everything stays up after
+//! Usage: demo [OPERATOR-BINARY]; without one, the operator that was built beside it. It exits non-zero when a step does not come true. With KEEP=1 everything stays up after
 //! the last step, until Ctrl-C or the end of standard input.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
@@ -11,6 +11,7 @@ mod operator;
 mod stage;
 
 use std::io::BufRead;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,8 +35,7 @@ async fn main() -> ExitCode {
 }
 
 async fn play() -> Result<()> {
-    let binary = std::env::args_os().nth(1).ok_or("usage: demo OPERATOR-BINARY")?;
-    let mut stage = Stage::set_up(binary.as_ref()).await?;
+    let mut stage = Stage::set_up(&operator_binary()?).await?;
 
     stage.say("The partners that can be added: the catalogue has one.");
     stage.apply("partner.yaml").await?;
@@ -77,6 +77,15 @@ async fn play() -> Result<()> {
         keep(&stage).await?;
     }
     stage.take_down().await
+}
+
+fn operator_binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::args_os().nth(1) {
+        return Ok(path.into());
+    }
+    // TARGET/PROFILE/examples/demo
+    let profile = std::env::current_exe()?.ancestors().nth(2).ok_or("usage: demo OPERATOR-BINARY")?.to_owned();
+    Ok(profile.join("partner-integration-operator"))
 }
 
 const PI: &[&str] = &["-n", "shop", "get", "partnerintegrations"];
