@@ -7,7 +7,7 @@ SHELL := /bin/bash
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-controlplane: ## Build kube-apiserver, etcd, kubectl, kube-controller-manager, if missing (5 min once, needs Go)
+controlplane: ## Build kube-apiserver, etcd, kubectl, kube-controller-manager, if missing (5 to 9 min once, needs Go)
 	@hack/controlplane/build.sh >/dev/null
 
 build: ## Build the operator, optimised

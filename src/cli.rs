@@ -80,10 +80,10 @@ struct Run {
 /// Why the process ends with an error.
 #[derive(Debug, thiserror::Error)]
 enum Fatal {
-    #[error("the kubeconfig cannot be used: {0}")]
+    #[error("the kubeconfig cannot be used: {0}; correct it, or give another --kubeconfig or --context")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
-    #[error("no way to a cluster is configured: {0}; give --kubeconfig, or set KUBECONFIG")]
-    NoCluster(#[from] kube::config::InferConfigError),
+    #[error("no cluster is configured: {0}; give --kubeconfig, or set KUBECONFIG, or run it in a pod")]
+    NoCluster(#[source] kube::config::KubeconfigError),
     #[error("no client for the API server can be made: {0}")]
     Client(#[from] kube::Error),
     #[error("the admin address {0} cannot be used: {1}; give another --admin-address")]
@@ -174,7 +174,7 @@ async fn config(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<
     {
         config
     } else {
-        Config::from_kubeconfig(&options).await?
+        Config::from_kubeconfig(&options).await.map_err(Fatal::NoCluster)?
     };
     // Retries are ours to make: the client's own would hold a write for minutes and hide what happens.
     config.default_retry = false;

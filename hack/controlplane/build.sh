@@ -117,7 +117,7 @@ elif [ -n "$missing" ]; then
     rm -rf "$cache"/.building.*
     building=$cache/.building.$$
     mkdir "$building"
-    say "Kubernetes $version in $dir: about 5 min on 2 cores and 800 MB of Go modules the first time, nothing after"
+    say "Kubernetes $version in $dir: 5 to 9 min on 2 cores and 800 MB of Go modules the first time, nothing after"
     build etcd go.etcd.io/etcd/server/v3 1 '10 s'
     build kubectl k8s.io/kubernetes/cmd/kubectl 2 '20 s'
     build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver 3 '3 min'

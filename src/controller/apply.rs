@@ -30,9 +30,9 @@ pub enum Applied {
 }
 
 impl Context {
-    /// Carries a decision over what was `gathered` out: stops what must not run any longer, writes the status, and only then
-    /// remembers, drops the outcome that was taken up, and starts what is to be started: all of it in the `term` that it
-    /// was gathered in.
+    /// Carries a decision over what was `gathered` out: stops what must not run any longer, writes the status, and only
+    /// then remembers, drops the outcome that was taken up, and starts what is to be started: all of it in the `term`
+    /// that it was gathered in.
     ///
     /// # Errors
     /// The status could not be written; nothing was remembered, and it is decided again.

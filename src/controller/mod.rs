@@ -12,6 +12,7 @@ mod leadership;
 mod observe;
 mod partners;
 mod reconcile;
+mod refusals;
 mod running;
 mod secrets;
 mod series;
@@ -37,6 +38,7 @@ use catalogue::Catalogue;
 use events::Events;
 use key::Key;
 use leadership::Office;
+use refusals::Refusals;
 use secrets::Secrets;
 use tracker::Tracker;
 use watches::Integration;
@@ -54,6 +56,7 @@ pub(crate) struct Context {
     store: Store<Integration>,
     tracker: Tracker,
     secrets: Secrets,
+    refusals: Refusals,
     catalogue: Catalogue,
     places: Places,
     prober: Prober,
@@ -102,8 +105,9 @@ fn reference(key: &Key) -> ObjectRef<Integration> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }
 
-/// Runs the controller, as a standby or in office as `leading` says, until `stop` is cancelled and the reconciles in flight have ended. Checks in flight are
-/// abandoned then: their outcome was not written, so nothing is lost but the request.
+/// Runs the controller, as a standby or in office as `leading` says, until `stop` is cancelled and the reconciles in
+/// flight have ended. Checks in flight are abandoned then: their outcome was not written, so nothing is lost but the
+/// request.
 pub async fn run(
     client: Client,
     guard: Guard,
@@ -123,6 +127,7 @@ pub async fn run(
         store: store.clone(),
         tracker: Tracker::default(),
         secrets: Secrets::default(),
+        refusals: Refusals::default(),
         catalogue: Catalogue::new(guard.clone()),
         places: Places::new(CHECKS_PER_HOST),
         prober: Prober::new(guard, resolver),

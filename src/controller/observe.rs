@@ -1,6 +1,7 @@
 //! Observe: gathers what a decision depends on. Caches first; absence is concluded only from a live `get`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
@@ -94,12 +95,16 @@ impl Context {
         let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);
         match call(api.get_metadata(&key.name)).await {
             Ok(secret) => {
+                self.refusals.answered(key);
                 let version = version_of(&secret);
                 self.secrets.seen(key, &version);
                 Ok(SecretSeen::Present(version))
             }
-            Err(ApiFailure::NotFound) => Ok(SecretSeen::Absent),
-            Err(ApiFailure::Forbidden) => Ok(SecretSeen::Forbidden),
+            Err(ApiFailure::NotFound) => {
+                self.refusals.answered(key);
+                Ok(SecretSeen::Absent)
+            }
+            Err(ApiFailure::Forbidden) if self.refusals.refused(key, Instant::now()) => Ok(SecretSeen::Forbidden),
             Err(failure) => Err(failure),
         }
     }

@@ -14,13 +14,14 @@ use super::apply::Applied;
 use super::failure::ApiFailure;
 use super::key::Key;
 use super::leadership::Term;
+use super::refusals::BELIEVED_AFTER;
 use crate::api::PartnerIntegration;
 use crate::core::decide;
 use crate::metrics::Reconciled;
 
 /// How often one reconcile decides anew over a fresh object before it leaves the rest to the backoff.
 const ROUNDS: usize = 5;
-/// Between failed reconciles of one integration: doubling from the first to the last.
+/// Between failed reconciles of one integration: doubling from the first to the last, half of it at random.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
 /// Why a reconcile is made again after a backoff.
@@ -69,10 +70,14 @@ pub async fn reconcile(
         return Ok(Action::await_change());
     };
     let began = Instant::now();
-    let rounds = AssertUnwindSafe(rounds(Arc::new(integration.clone()), &context, term));
-    let result = rounds.catch_unwind().await.unwrap_or(Err(ReconcileError::Panicked));
+    let result = caught(Box::pin(rounds(Arc::new(integration.clone()), &context, term))).await;
     context.metrics.reconciled(result.as_ref().map_or_else(Reconciled::from, |_| Reconciled::Success), began.elapsed());
     result
+}
+
+/// A panic would end the stream of all reconciles.
+async fn caught<T>(work: impl Future<Output = Result<T, ReconcileError>>) -> Result<T, ReconcileError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(ReconcileError::Panicked))
 }
 
 async fn rounds(
@@ -122,7 +127,12 @@ pub fn backoff(object: &DeserializeGuard<PartnerIntegration>, error: &ReconcileE
     let key = Key::of(object);
     let failures = context.tracker.failed(&key);
     let delay = BACKOFF.0.saturating_mul(1 << (failures - 1).min(16)).min(BACKOFF.1);
-    let delay = delay.mul_f64(0.5 + 0.5 * rand::random::<f64>());
+    let delay = match error {
+        // Looked at again when it has lasted long enough to be believed.
+        ReconcileError::Api(ApiFailure::Forbidden) => delay.max(BELIEVED_AFTER),
+        ReconcileError::Api(_) | ReconcileError::Contended | ReconcileError::Panicked => delay / 2,
+    };
+    let delay = delay.mul_f64(1.0 + rand::random::<f64>());
     tracing::warn!(
         namespace = object.meta().namespace,
         name = object.meta().name,
@@ -133,4 +143,16 @@ pub fn backoff(object: &DeserializeGuard<PartnerIntegration>, error: &ReconcileE
         "the reconcile failed; trying again"
     );
     Action::requeue(delay)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_its_own_object_only() {
+        let buggy = |key: Option<u8>| async move { Ok(key.expect("a bug")) };
+        assert!(matches!(caught(buggy(None)).await, Err(ReconcileError::Panicked)));
+        assert!(matches!(caught(buggy(Some(1))).await, Ok(1)));
+    }
 }

@@ -25,9 +25,6 @@ const AFTER_PANIC: Duration = Duration::from_mins(1);
 const CHANGED: Duration = Duration::from_secs(1);
 /// Between reads of a Secret that the API server did not answer: doubling from the first to the last.
 const READ_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// A 403 is believed once it has lasted so long: an API server that has just started answers everything with 403 until
-/// it has read the roles, and that must disconnect nobody.
-const REFUSED_FOR: Duration = Duration::from_secs(5);
 
 /// Starts a check. Dropping the handle cancels it, whatever it waits for. It asks the partner in its own term only.
 pub fn spawn(context: Arc<Context>, key: &Key, uid: &str, term: Term, id: u64, plan: &Plan) -> AbortOnDropHandle<()> {
@@ -88,20 +85,22 @@ impl Run {
     /// The outcome and the T that it was made with; `None` where there is nothing to conclude, because something has
     /// changed while it waited.
     async fn attempt(&self) -> Option<(Tuple, Verdict)> {
-        let (mut pause, mut refused_since) = (READ_AGAIN.0, None);
+        let mut pause = READ_AGAIN.0;
         loop {
             let place = self.place().await?;
             // T is computed again now: what was planned may be out of date after the wait.
             let job = self.job()?;
             match self.read(&job.secret.name).await {
-                Ok(secret) => return self.prove(place, &job, secret).await,
+                Ok(secret) => {
+                    self.context.refusals.answered(&self.secret_key(&job));
+                    return self.prove(place, &job, secret).await;
+                }
                 Err(ApiFailure::NotFound) => {
+                    self.context.refusals.answered(&self.secret_key(&job));
                     self.context.secrets.forget(&self.secret_key(&job));
                     return Some((self.plan.tuple.clone(), Verdict::NotMade(Reason::SecretNotFound)));
                 }
-                Err(ApiFailure::Forbidden)
-                    if refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_FOR =>
-                {
+                Err(ApiFailure::Forbidden) if self.context.refusals.refused(&self.secret_key(&job), Instant::now()) => {
                     return Some((self.plan.tuple.clone(), Verdict::NotMade(Reason::SecretForbidden)));
                 }
                 Err(failure) => {

@@ -42,7 +42,7 @@ async fn what_cannot_be_used_ends_it_with_words_and_without_a_panic() {
     let free = ["--admin-address", "127.0.0.1:0"];
     let table: [(&[&str], &str); 6] = [
         (&["run", "--kubeconfig", "/no/such/file", free[0], free[1]], "the kubeconfig cannot be used"),
-        (&["run", free[0], free[1]], "/no/such/home/.kube/config"),
+        (&["run", free[0], free[1]], "give --kubeconfig, or set KUBECONFIG"),
         (&["run", "--admin-address", &taken], "give another --admin-address"),
         (&["run", "--allow-network", "10.0.0.0/33"], "--allow-network"),
         (&["run", "--log-level", "loud"], "--log-level"),
