@@ -50,6 +50,17 @@ struct Run {
     /// Let partners have addresses in this range although it is loopback, private or the like. May be repeated.
     #[arg(long, env = "PARTNER_INTEGRATION_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
     allow_network: Vec<IpNet>,
+    /// Publish binding Secrets for integrations that ask for them; needs create, update and delete on Secrets.
+    #[arg(
+        long,
+        env = "PARTNER_INTEGRATION_BINDINGS",
+        value_name = "BOOL",
+        default_value_t = false,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    bindings: bool,
     #[command(flatten)]
     election: Election,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
@@ -125,6 +136,7 @@ fn run(arguments: Run) -> Result<(), Fatal> {
         kubeconfig,
         context,
         allow_network,
+        bindings,
         election,
         admin_address,
         integration_metrics,
@@ -146,9 +158,10 @@ fn run(arguments: Run) -> Result<(), Fatal> {
         let config = config(kubeconfig, context).await?;
         let client = Client::try_from(config.clone())?;
         let (leading, campaign) = election.start(&client, &config, &health)?;
-        let guard = Guard::new(allow_network);
+        let settings =
+            controller::Settings { guard: Guard::new(allow_network), resolver: Resolver::system(), bindings };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %admin_address, "starting");
-        let work = controller::run(client, guard, Resolver::system(), health, metrics, leading, stop.clone());
+        let work = controller::run(client, settings, health, metrics, leading, stop.clone());
         tokio::select! {
             () = work => {}
             () = async { stop.cancelled().await; tokio::time::sleep(shutdown_grace_period.get()).await } => {

@@ -11,10 +11,11 @@ use super::{Partner, PartnerIntegration};
 /// Both CRDs, `partners` and `partnerintegrations`, as in `crds/`.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![
-        finish(Partner::crd(), &partner_status_default()),
-        finish(PartnerIntegration::crd(), &integration_status_default()),
-    ]
+    let mut integrations = finish(PartnerIntegration::crd(), &integration_status_default());
+    // Service bindings are found by this (servicebinding.io 1.1, "Provisioned Service").
+    let label = ("servicebinding.io/provisioned-service".to_owned(), "true".to_owned());
+    integrations.metadata.labels.get_or_insert_default().extend([label]);
+    vec![finish(Partner::crd(), &partner_status_default()), integrations]
 }
 
 /// Both CRDs as one YAML stream, ready for `kubectl apply --server-side -f -`.

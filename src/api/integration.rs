@@ -76,7 +76,7 @@ use super::{rules, schema};
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::region_with_key())]
+#[x_kube(validation = rules::region_with_key(), validation = rules::binding_is_no_key())]
 pub struct PartnerIntegrationSpec {
     /// The `metadata.name` of the Partner. Immutable: for another partner delete this object and create another.
     #[schemars(length(max = 63))]
@@ -93,6 +93,19 @@ pub struct PartnerIntegrationSpec {
     /// True: hold no connection. Nothing is sent to the partner until it is false again.
     #[serde(default)]
     pub suspend: bool,
+    /// Publish a binding Secret for applications, which exists only while connected (servicebinding.io 1.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+}
+
+/// The Secret that applications read.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Binding {
+    /// Its name, in the same namespace. The operator creates it; one that is there already is left alone.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::secret_name("spec.binding.secretName"))]
+    pub secret_name: String,
 }
 
 /// Which key of which Secret.
@@ -101,7 +114,7 @@ pub struct PartnerIntegrationSpec {
 pub struct ApiKeySecretRef {
     /// The Secret's name. The Secret may come later; a change of its key is seen at once.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = rules::secret_name())]
+    #[x_kube(validation = rules::secret_name("spec.apiKeySecretRef.name"))]
     pub name: String,
     /// The key in the Secret's data that holds the API key.
     #[serde(default = "default_key")]
@@ -161,11 +174,22 @@ pub struct PartnerIntegrationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub last_handled_check_request: Option<String>,
+    /// The binding Secret, once it exists (the duck type of a Provisioned Service, servicebinding.io 1.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Bound>,
     /// `Ready` and `Connected` always; `Reconciling` or `Stalled` only while True, never both.
     // Not required by the schema: an object that somebody else wrote must still be one that can be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// A binding Secret that exists.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
 }
 
 /// The tuple T that a successful check was made with.

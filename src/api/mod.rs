@@ -14,7 +14,8 @@ mod schema;
 pub use crd::{crd_yaml, crds, to_yaml};
 pub use duration::{Duration, DurationError};
 pub use integration::{
-    ApiKeySecretRef, Failing, PartnerIntegration, PartnerIntegrationSpec, PartnerIntegrationStatus, Phase, Verified,
+    ApiKeySecretRef, Binding, Bound, Failing, PartnerIntegration, PartnerIntegrationSpec, PartnerIntegrationStatus,
+    Phase, Verified,
 };
 pub use partner::{
     Authentication, Basic, Bearer, Check, CheckHeader, KeyHeader, Method, Partner, PartnerSpec, PartnerStatus, Region,

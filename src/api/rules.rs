@@ -79,12 +79,23 @@ pub(super) fn region_with_key() -> Rule {
     )
 }
 
-/// A Secret's name.
-pub(super) fn secret_name() -> Rule {
-    Rule::new(matches("self", SUBDOMAIN)).message(
-        "spec.apiKeySecretRef.name must be the name of a Secret in this namespace: lower-case letters, digits, '-' and \
-         '.', beginning and ending with a letter or digit",
+/// The key is the user's and the binding the operator's: one Secret cannot be both.
+pub(super) fn binding_is_no_key() -> Rule {
+    Rule::new(
+        "!has(self.binding) || !has(self.apiKeySecretRef) || self.binding.secretName != self.apiKeySecretRef.name",
     )
+    .message(
+        "spec.binding.secretName must be another Secret than spec.apiKeySecretRef.name: the operator writes the one \
+         and reads the other",
+    )
+}
+
+/// A Secret's name, in this `field`.
+pub(super) fn secret_name(field: &str) -> Rule {
+    Rule::new(matches("self", SUBDOMAIN)).message(&*format!(
+        "{field} must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.', beginning \
+         and ending with a letter or digit"
+    ))
 }
 
 /// A key in a Secret's data, as the API server takes them.

@@ -135,5 +135,8 @@ pub fn wipe(data: &mut BTreeMap<String, ByteString>) {
     data.clear();
 }
 
+mod published;
+pub use published::{published, published_keys};
+
 #[cfg(test)]
 mod tests;

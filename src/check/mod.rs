@@ -22,7 +22,7 @@ mod roots;
 mod stack;
 
 pub use compiled::CompiledCheck;
-pub use credential::{Credential, CredentialFault, MAX_KEY, wipe};
+pub use credential::{Credential, CredentialFault, MAX_KEY, published, published_keys, wipe};
 pub use expression::MAX_EXPRESSION;
 pub use guard::Guard;
 pub use places::{LaneKey, Order, Place, Places, host_of};

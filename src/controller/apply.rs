@@ -14,12 +14,14 @@ use super::observe::Gathered;
 use super::running;
 use super::tracker::prune;
 use crate::api::{FIELD_MANAGER, PartnerIntegration, PartnerIntegrationStatus};
-use crate::core::{CheckOrder, Decision, Fingerprint};
+use crate::core::{BindingOrder, CheckOrder, Decision, Fingerprint};
 
 /// What came of carrying a decision out.
 pub enum Applied {
     /// All of it was done.
     Done,
+    /// All of it, and a binding was written or deleted: the next decision says so.
+    Again(Arc<PartnerIntegration>),
     /// The object is no longer the one that was decided on; nothing was remembered, and an outcome is still there to
     /// be concluded over this fresh one.
     Stale(Arc<PartnerIntegration>),
@@ -31,8 +33,8 @@ pub enum Applied {
 
 impl Context {
     /// Carries a decision over what was `gathered` out: stops what must not run any longer, writes the status, and only
-    /// then remembers, drops the outcome that was taken up, and starts what is to be started: all of it in the `term`
-    /// that it was gathered in.
+    /// then remembers, drops the outcome that was taken up, starts what is to be started, and publishes the binding: all
+    /// of it in the `term` that it was gathered in.
     ///
     /// # Errors
     /// The status could not be written; nothing was remembered, and it is decided again.
@@ -44,12 +46,24 @@ impl Context {
     ) -> Result<Applied, ApiFailure> {
         let integration = &*gathered.integration;
         let (key, uid) = (Key::of(integration), integration.uid().unwrap_or_default());
-        let Decision { status, event, check, memory, next_look: _ } = decision;
+        let Decision { status, event, binding, check, memory, next_look: _ } = decision;
         if matches!(check, CheckOrder::Start(_) | CheckOrder::Cancel) {
             self.tracker.cancel(&key, &uid, term);
         }
         if !self.office.holds(term) {
             return Ok(Applied::OutOfOffice);
+        }
+        let mut withdrawn = Ok(());
+        if let BindingOrder::Withdraw(held) = &binding {
+            let Some(done) = self.office.during(term, self.withdraw(integration, held)).await else {
+                return Ok(Applied::OutOfOffice);
+            };
+            withdrawn = done;
+            // Promise S2: Secret first, then status. Where the API server will not have it deleted at all, the status
+            // tells the truth all the same, and it is tried again.
+            if let Err(failure @ ApiFailure::Unknown(_)) = withdrawn {
+                return Err(failure);
+            }
         }
         if let Some(status) = status {
             // A write that is cut off may be stored or not. The next term sees which, and begins with what it finds.
@@ -85,7 +99,25 @@ impl Context {
                 self.tracker.start(&key, &uid, term, &plan, spawn);
             }
         }
-        Ok(Applied::Done)
+        withdrawn?;
+        self.bind(gathered, binding, term).await
+    }
+
+    /// What is to be done with bindings after the status.
+    async fn bind(&self, gathered: &Gathered, order: BindingOrder, term: Term) -> Result<Applied, ApiFailure> {
+        let integration = &gathered.integration;
+        let done = match (order, gathered.entry()) {
+            (BindingOrder::Publish(publication), Some(entry)) => {
+                self.office.during(term, self.publish(integration, entry, &publication)).await
+            }
+            (BindingOrder::Tidy(held), _) => self.office.during(term, self.withdraw(integration, &held)).await,
+            (BindingOrder::Withdraw(_), _) => Some(Ok(())),
+            (BindingOrder::Leave | BindingOrder::Publish(_), _) => return Ok(Applied::Done),
+        };
+        match done {
+            Some(done) => done.map(|()| Applied::Again(integration.clone())),
+            None => Ok(Applied::OutOfOffice),
+        }
     }
 
     /// One server-side apply of the whole status, with the resourceVersion and the uid that were read.

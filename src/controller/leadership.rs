@@ -266,7 +266,7 @@ mod tests {
         start(2);
         tracker.cancel(&key, "uid", Term(1));
         assert!(open());
-        let spent = Memory { budget: Memory::default().budget.spend(jiff::Timestamp::now()), anchor: None };
+        let spent = Memory { budget: Memory::default().budget.spend(jiff::Timestamp::now()), ..Memory::default() };
         tracker.remember(&key, "uid", Term(1), spent.clone());
         assert_eq!(tracker.view(&key, "uid").unwrap().memory, Memory::default());
         tracker.remember(&key, "uid", Term(2), spent.clone());

@@ -4,6 +4,7 @@
 //! is known, the core decides, and what was decided is written. Checks run beside it.
 
 mod apply;
+mod bindings;
 mod catalogue;
 mod events;
 mod failure;
@@ -11,6 +12,7 @@ mod key;
 mod leadership;
 mod observe;
 mod partners;
+mod publish;
 mod reconcile;
 mod refusals;
 mod running;
@@ -34,6 +36,7 @@ use crate::check::{Guard, Places, Prober, Resolver};
 use crate::health::{Health, Reporter};
 use crate::lease::Leading;
 use crate::metrics::{Live, Metrics};
+use bindings::Bindings;
 use catalogue::Catalogue;
 use events::Events;
 use key::Key;
@@ -56,6 +59,7 @@ pub(crate) struct Context {
     store: Store<Integration>,
     tracker: Tracker,
     secrets: Secrets,
+    bindings: Bindings,
     refusals: Refusals,
     catalogue: Catalogue,
     places: Places,
@@ -105,18 +109,28 @@ fn reference(key: &Key) -> ObjectRef<Integration> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }
 
+/// How the controller works.
+pub struct Settings {
+    /// Which addresses partners may have.
+    pub guard: Guard,
+    /// How their names are looked up.
+    pub resolver: Resolver,
+    /// Whether bindings are published (`--bindings`).
+    pub bindings: bool,
+}
+
 /// Runs the controller, as a standby or in office as `leading` says, until `stop` is cancelled and the reconciles in
 /// flight have ended. Checks in flight are abandoned then: their outcome was not written, so nothing is lost but the
 /// request.
 pub async fn run(
     client: Client,
-    guard: Guard,
-    resolver: Resolver,
+    settings: Settings,
     health: Health,
     metrics: Metrics,
     leading: watch::Receiver<Leading>,
     stop: CancellationToken,
 ) {
+    let Settings { guard, resolver, bindings } = settings;
     let reporters = (health.watch("partnerintegrations"), health.watch("partners"), health.watch("secrets"));
     let (wake, woken) = mpsc::unbounded_channel();
     let (wake_partners, partners_woken) = mpsc::unbounded_channel();
@@ -127,6 +141,7 @@ pub async fn run(
         store: store.clone(),
         tracker: Tracker::default(),
         secrets: Secrets::default(),
+        bindings: Bindings::new(bindings),
         refusals: Refusals::default(),
         catalogue: Catalogue::new(guard.clone()),
         places: Places::new(CHECKS_PER_HOST),

@@ -8,13 +8,15 @@ use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt};
 
 use super::Context;
-use super::catalogue::Listed;
+use super::bindings::Wanted;
+use super::catalogue::{Entry, Listed};
 use super::failure::{ApiFailure, call};
 use super::key::Key;
+use super::publish::entries;
 use super::secrets::version_of;
 use super::tracker::{Check, View};
 use crate::api::{Partner, PartnerIntegration};
-use crate::core::{CheckSeen, Memory, Observed, PartnerSeen, SecretSeen, needs_secret};
+use crate::core::{BindingSeen, CheckSeen, Memory, Observed, PartnerSeen, SecretSeen, needs_secret};
 
 /// Everything that was read for one decision.
 pub struct Gathered {
@@ -24,6 +26,7 @@ pub struct Gathered {
     secret: SecretSeen,
     check: Check,
     memory: Memory,
+    binding: BindingSeen,
 }
 
 impl Gathered {
@@ -46,6 +49,15 @@ impl Gathered {
                 Check::Ended(ended) => CheckSeen::Ended(ended),
             },
             memory: &self.memory,
+            binding: self.binding.clone(),
+        }
+    }
+
+    /// The partner, where it can be read.
+    pub fn entry(&self) -> Option<&Entry> {
+        match self.partner.as_ref()? {
+            Listed::Readable(entry) => Some(entry),
+            Listed::Unreadable => None,
         }
     }
 }
@@ -62,7 +74,8 @@ impl Context {
     pub async fn observe(&self, read: Arc<PartnerIntegration>) -> Result<Option<Gathered>, ApiFailure> {
         let key = Key::of(&*read);
         let integration = self.tracker.newest(&key, read);
-        let Some(View { memory, check }) = self.tracker.view(&key, &integration.uid().unwrap_or_default()) else {
+        let Some(View { memory, check, refused }) = self.tracker.view(&key, &integration.uid().unwrap_or_default())
+        else {
             return Ok(None);
         };
         let partner = self.partner(&integration.spec.partner).await?;
@@ -70,7 +83,35 @@ impl Context {
             Some(name) => self.secret(&Key { name: name.into(), ..key }).await?,
             None => SecretSeen::Absent,
         };
-        Ok(Some(Gathered { integration, partner, secret, check, memory }))
+        let mut gathered = Gathered { integration, partner, secret, check, memory, binding: BindingSeen::default() };
+        if self.bindings.enabled() {
+            gathered.binding = BindingSeen { refused, ..self.binding(&gathered).await? };
+        }
+        Ok(Some(gathered))
+    }
+
+    /// What is known of the binding Secrets. That one which was published is gone is concluded from a live `get` only.
+    async fn binding(&self, gathered: &Gathered) -> Result<BindingSeen, ApiFailure> {
+        let integration = &*gathered.integration;
+        let key = Key::of(integration);
+        let name = integration.spec.binding.as_ref().map(|binding| binding.secret_name.as_str());
+        let published = integration.status.as_ref().and_then(|status| status.binding.as_ref());
+        if let Some(published) = published {
+            let secret = Key { name: published.name.as_str().into(), ..key.clone() };
+            if !self.bindings.knows(&secret) {
+                let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);
+                match self.look(&api, &secret).await {
+                    // Without access nothing can be published either; the key's own Secret says so.
+                    Ok(()) | Err(ApiFailure::Forbidden) => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+        }
+        let key_of = integration.spec.api_key_secret_ref.as_ref();
+        let entries = gathered.entry().zip(key_of).map(|(entry, key)| entries(entry, key)).unwrap_or_default();
+        let uid = integration.uid().unwrap_or_default();
+        let (named, strays) = self.bindings.of(&Wanted { integration: &key, uid: &uid, name, entries });
+        Ok(BindingSeen { enabled: true, named, strays, refused: None })
     }
 
     async fn partner(&self, name: &str) -> Result<Option<Listed>, ApiFailure> {

@@ -96,7 +96,7 @@ async fn rounds(
             Applied::Done => return Ok(next_look.map_or_else(Action::await_change, Action::requeue)),
             Applied::Gone => return Ok(Action::await_change()),
             Applied::OutOfOffice => return Ok(out_of_office(context)),
-            Applied::Stale(fresh) => integration = fresh,
+            Applied::Stale(fresh) | Applied::Again(fresh) => integration = fresh,
         }
     }
     Err(ReconcileError::Contended)

@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::key::{Key, newer};
 use super::leadership::Term;
 use crate::api::PartnerIntegration;
-use crate::core::{Ended, Fingerprint, Memory, Plan, Tuple, check_request};
+use crate::core::{Ended, Fingerprint, Memory, Plan, Refusal, Tuple, check_request};
 
 /// The check of one integration.
 enum Slot {
@@ -44,12 +44,17 @@ pub struct View {
     pub memory: Memory,
     /// Its check.
     pub check: Check,
+    /// The latest write of its binding that was refused.
+    pub refused: Option<Refusal>,
 }
 
 struct Tracked {
     uid: String,
     partner: Arc<str>,
     secret: Option<Arc<str>>,
+    /// The name of its binding.
+    binding: Option<Arc<str>>,
+    refused: Option<Refusal>,
     memory: Memory,
     ahead: Option<Arc<PartnerIntegration>>,
     failures: u32,
@@ -63,6 +68,7 @@ struct State {
     objects: HashMap<Key, Tracked>,
     by_partner: HashMap<Arc<str>, HashSet<Key>>,
     by_secret: HashMap<Key, HashSet<Key>>,
+    by_binding: HashMap<Key, HashSet<Key>>,
     last_check: u64,
     /// The term in office. What is to be remembered or started for another one comes too late.
     term: Option<Term>,
@@ -91,8 +97,18 @@ impl Tracker {
         let partner: Arc<str> = integration.spec.partner.as_str().into();
         let secret: Option<Arc<str>> =
             integration.spec.api_key_secret_ref.as_ref().map(|secret| secret.name.as_str().into());
+        let binding: Option<Arc<str>> =
+            integration.spec.binding.as_ref().map(|binding| binding.secret_name.as_str().into());
         match state.objects.get(&key) {
             Some(tracked) if tracked.uid == uid => {
+                if tracked.binding != binding {
+                    state.unlink_binding(&key);
+                    state.link_binding(&key, binding.as_deref());
+                    if let Some(tracked) = state.objects.get_mut(&key) {
+                        tracked.binding = binding;
+                    }
+                }
+                let Some(tracked) = state.objects.get(&key) else { return };
                 if tracked.secret != secret {
                     state.unlink_secret(&key);
                     state.link_secret(&key, secret.as_deref());
@@ -104,11 +120,14 @@ impl Tracker {
             _ => {
                 state.forget(&key);
                 state.link_secret(&key, secret.as_deref());
+                state.link_binding(&key, binding.as_deref());
                 state.by_partner.entry(partner.clone()).or_default().insert(key.clone());
                 let tracked = Tracked {
                     uid,
                     partner,
                     secret,
+                    binding,
+                    refused: None,
                     memory: Memory::default(),
                     ahead: None,
                     failures: 0,
@@ -151,6 +170,7 @@ impl Tracker {
         for tracked in state.objects.values_mut() {
             tracked.slot = Slot::Idle;
             tracked.memory = Memory::default();
+            tracked.refused = None;
             tracked.failures = 0;
         }
     }
@@ -177,6 +197,31 @@ impl Tracker {
         self.state().by_secret.contains_key(secret)
     }
 
+    /// Whether some integration names a Secret as its binding.
+    pub fn names_binding(&self, secret: &Key) -> bool {
+        self.state().by_binding.contains_key(secret)
+    }
+
+    /// Somebody has changed a Secret: those that name it as their binding. A write that was refused may be taken now.
+    pub fn binding_changed(&self, secret: &Key) -> Vec<Key> {
+        let mut state = self.state();
+        let keys: Vec<Key> =
+            state.by_binding.get(secret).map(|keys| keys.iter().cloned().collect()).unwrap_or_default();
+        for key in &keys {
+            if let Some(tracked) = state.objects.get_mut(key) {
+                tracked.refused = None;
+            }
+        }
+        keys
+    }
+
+    /// The API server has refused a write of its binding.
+    pub fn refused(&self, key: &Key, uid: &str, refusal: Refusal) {
+        if let Some(tracked) = self.state().of_uid(key, uid) {
+            tracked.refused = Some(refusal);
+        }
+    }
+
     /// What is kept of the object with this uid.
     pub fn view(&self, key: &Key, uid: &str) -> Option<View> {
         let mut state = self.state();
@@ -186,7 +231,7 @@ impl Tracker {
             Slot::Open { tuple, .. } => Check::Open(tuple.clone()),
             Slot::Ended(ended) => Check::Ended(ended.clone()),
         };
-        Some(View { memory: tracked.memory.clone(), check })
+        Some(View { memory: tracked.memory.clone(), check, refused: tracked.refused.clone() })
     }
 
     /// A write or a live read has shown this object. It is used until the watch has shown it or a newer one, so that
@@ -313,6 +358,7 @@ impl State {
 
     fn forget(&mut self, key: &Key) {
         self.unlink_secret(key);
+        self.unlink_binding(key);
         if let Some(tracked) = self.objects.remove(key) {
             unlink(&mut self.by_partner, &tracked.partner, key);
         }
@@ -322,6 +368,20 @@ impl State {
         if let Some(secret) = secret {
             let secret = Key { namespace: key.namespace.clone(), name: secret.into() };
             self.by_secret.entry(secret).or_default().insert(key.clone());
+        }
+    }
+
+    fn link_binding(&mut self, key: &Key, binding: Option<&str>) {
+        if let Some(binding) = binding {
+            let secret = Key { namespace: key.namespace.clone(), name: binding.into() };
+            self.by_binding.entry(secret).or_default().insert(key.clone());
+        }
+    }
+
+    fn unlink_binding(&mut self, key: &Key) {
+        if let Some(name) = self.objects.get(key).and_then(|tracked| tracked.binding.clone()) {
+            let secret = Key { namespace: key.namespace.clone(), name };
+            unlink(&mut self.by_binding, &secret, key);
         }
     }
 

@@ -215,19 +215,48 @@ pub async fn secrets(context: Arc<Context>, reporter: Reporter) {
             }
             Event::InitApply(secret) => {
                 let key = Key::of(&secret);
-                listed.extend(context.tracker.names_secret(&key).then(|| key.clone()));
+                binding_seen(&context, &key, &secret);
+                let kept = context.tracker.names_secret(&key) || context.bindings.knows(&key);
+                listed.extend(kept.then(|| key.clone()));
                 changed(&context, key, &secret)
             }
-            Event::InitDone => context.secrets.retain(&std::mem::take(&mut listed)),
-            Event::Apply(secret) => changed(&context, Key::of(&secret), &secret),
-            Event::Delete(secret) => {
+            Event::InitDone => {
+                let listed = std::mem::take(&mut listed);
+                for (binding, owners) in context.bindings.retain(&listed) {
+                    binding_changed(&context, &binding, owners);
+                }
+                context.secrets.retain(&listed)
+            }
+            Event::Apply(secret) => {
                 let key = Key::of(&secret);
-                Vec::from_iter(context.secrets.deleted(&key, &version_of(&secret)).then_some(key))
+                binding_seen(&context, &key, &secret);
+                changed(&context, key, &secret)
+            }
+            Event::Delete(secret) => {
+                let (key, last) = (Key::of(&secret), version_of(&secret));
+                if let Some(owners) = context.bindings.deleted(&key, &last) {
+                    binding_changed(&context, &key, owners);
+                }
+                Vec::from_iter(context.secrets.deleted(&key, &last).then_some(key))
             }
         };
         for key in changed.iter().flat_map(|secret| context.tracker.of_secret(secret)) {
             context.wake(key);
         }
+    }
+}
+
+/// Keeps what is a binding, or would be one if it were not somebody else's.
+fn binding_seen(context: &Context, key: &Key, secret: &PartialObjectMeta<Secret>) {
+    if let Some(owners) = context.bindings.seen(key, &secret.metadata, context.tracker.names_binding(key)) {
+        binding_changed(context, key, owners);
+    }
+}
+
+/// Wakes whoever names a binding or owns it.
+fn binding_changed(context: &Context, secret: &Key, owners: Vec<Key>) {
+    for key in context.tracker.binding_changed(secret).into_iter().chain(owners) {
+        context.wake(key);
     }
 }
 

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::binding::{After, Judged, RETRY, judge};
 use super::outcome::{anchor_of, conclude, says_already};
 use super::schedule::{SAFETY_LOOK, next_check, rest};
 use super::situation::{Situation, Target, situate};
 use super::standing::{Standing, standing};
 use super::status::Draft;
 use super::{
-    Anchor, AnchorKind, CheckOrder, CheckSeen, Decision, Ended, Fingerprint, Memory, Observed, PartnerSeen, Plan,
-    Reason, check_request, connected_reason, region_of, transition,
+    Anchor, AnchorKind, BindingOrder, CheckOrder, CheckSeen, Decision, Ended, Fingerprint, Memory, Observed,
+    PartnerSeen, Plan, Reason, Tuple, check_request, connected_reason, region_of, transition,
 };
 use crate::api::{PartnerIntegrationStatus, Phase};
 
@@ -23,7 +24,8 @@ pub fn decide(seen: &Observed<'_>) -> Decision {
     if seen.integration.metadata.deletion_timestamp.is_some() {
         // Counts as deleted: nothing more is sent or written for it.
         let memory = Memory::default();
-        return Decision { status: None, event: None, check: CheckOrder::Cancel, memory, next_look: None };
+        let binding = BindingOrder::Leave;
+        return Decision { status: None, event: None, binding, check: CheckOrder::Cancel, memory, next_look: None };
     }
     let decision = match situate(seen) {
         Situation::Suspended => without_check(seen, Phase::Available, Reason::Suspended, None),
@@ -56,9 +58,14 @@ fn without_check(seen: &Observed<'_>, phase: Phase, reason: Reason, next_look: O
             .map(str::to_owned)
             .or_else(|| before.and_then(|status| status.last_handled_check_request.clone())),
     };
-    let memory = if suspended { Memory { anchor: None, ..seen.memory.clone() } } else { seen.memory.clone() };
-    let status = unless_stored(draft.finish(seen), before);
-    Decision { status, event: None, check: CheckOrder::Cancel, memory, next_look }
+    let mut memory = Memory { cleared: None, ..seen.memory.clone() };
+    if suspended {
+        memory.anchor = None;
+    }
+    let after = draft.finish(seen);
+    let binding = After::of(&after).map(|after| judge(seen, after, None, &memory).order).unwrap_or_default();
+    let status = unless_stored(after, before);
+    Decision { status, event: None, binding, check: CheckOrder::Cancel, memory, next_look }
 }
 
 /// The endpoint of the region that is named, as far as it is known.
@@ -89,6 +96,7 @@ fn with_check(seen: &Observed<'_>, target: &Target<'_>) -> Decision {
     }
     let (wanted, standing) = if let Some((status, anchor)) = outcome {
         memory.anchor = Some(anchor);
+        memory.cleared = status.verified.as_ref().filter(|_| status.failing.is_none()).map(Tuple::of);
         let standing = standing(&status, &memory, &target.tuple);
         (Some(status), standing)
     } else {
@@ -117,18 +125,31 @@ fn plan(
     mut memory: Memory,
 ) -> Decision {
     let current = status.as_deref().or(seen.integration.status.as_ref());
+    let bound = current.and_then(After::of).map(|after| judge(seen, after, Some(&target.tuple), &memory));
+    let Judged { trouble, order: binding, wants_proof, ends_clearance, .. } = bound.unwrap_or_default();
+    if ends_clearance {
+        memory.cleared = None;
+    } else if let BindingOrder::Publish(publication) = &binding {
+        memory.cleared = Some(publication.tuple.clone());
+    }
     let open = match seen.check {
         CheckSeen::Open(tuple) => Some(*tuple == target.tuple),
         CheckSeen::Idle | CheckSeen::Ended(_) => None,
     };
     if open == Some(true) {
         let check = if status.is_some() { CheckOrder::Rebase(Fingerprint::of(current)) } else { CheckOrder::Leave };
-        return Decision { status, event: None, check, memory, next_look: Some(SAFETY_LOOK) };
+        return Decision { status, event: None, binding, check, memory, next_look: Some(SAFETY_LOOK) };
     }
-    let due = due(seen, target, standing, current, &mut memory);
+    let mut due = due(seen, target, standing, current, &mut memory);
+    let within_budget = memory.budget.earliest(seen.now);
+    if wants_proof && within_budget < due.at {
+        due = Due { at: within_budget, at_once: true };
+    }
     if due.at > seen.now {
         let check = if open.is_some() { CheckOrder::Cancel } else { CheckOrder::Leave };
-        return Decision { status, event: None, check, memory, next_look: Some(until(seen.now, due.at)) };
+        let look = until(seen.now, due.at);
+        let next_look = Some(if trouble.is_some() { look.min(RETRY) } else { look });
+        return Decision { status, event: None, binding, check, memory, next_look };
     }
     if due.at_once {
         memory.budget = memory.budget.spend(seen.now);
@@ -141,7 +162,8 @@ fn plan(
         request: unhandled_request(seen, current).map(str::to_owned),
         began_with: Fingerprint::of(current),
     };
-    Decision { status, event: None, check: CheckOrder::Start(plan), memory, next_look: Some(SAFETY_LOOK) }
+    let check = CheckOrder::Start(plan);
+    Decision { status, event: None, binding, check, memory, next_look: Some(SAFETY_LOOK) }
 }
 
 /// When the next check is due, and whether it counts against the budget.

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use super::{Event, Fingerprint, Memory, Tuple};
+use super::{BindingOrder, Event, Fingerprint, Memory, Tuple};
 use crate::api::PartnerIntegrationStatus;
 
-/// What is to be done for one integration. Applied in this order: a cancel at once, the status, and only when that
-/// has been written the memory, the rest of the order for the check, and the next look.
+/// What is to be done for one integration. Applied in this order: a cancel at once, bindings that are withdrawn, the
+/// status, and only when that has been written the memory, the rest of the order for the check, the rest of the bindings,
+/// and the next look. Where a binding was written or deleted, it is decided again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// The whole status to write; `None` when the stored one says it already.
     pub status: Option<Box<PartnerIntegrationStatus>>,
     /// What to tell once the status has been written; never without one.
     pub event: Option<Event>,
+    /// What becomes of the binding Secrets.
+    pub binding: BindingOrder,
     /// What becomes of the check. An outcome that was seen is taken up or dropped by every decision.
     pub check: CheckOrder,
     /// What to remember.

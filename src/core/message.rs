@@ -64,6 +64,15 @@ pub fn sentence(reason: Reason, names: Names<'_>) -> String {
         Reason::UnexpectedResponse => {
             format!("{partner} in region {region} gave an answer that the check does not expect; correct the check.")
         }
+        Reason::BindingNotOwned => format!(
+            "{partner} is connected, but a Secret of the name that spec.binding gives exists already and is not this integration's; remove it, or give another name."
+        ),
+        Reason::BindingsDisabled => format!(
+            "{partner} is connected, but the operator was started without --bindings; start it with it, or remove spec.binding."
+        ),
+        Reason::BindingFailed => format!(
+            "{partner} is connected, but the Secret that spec.binding names could not be written yet; the operator's log says why, and it tries again."
+        ),
     }
 }
 

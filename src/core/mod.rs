@@ -5,8 +5,10 @@
 //!
 //! In reading order: [`Reason`] and [`Verdict`] (what can be said and what a check gives), [`Tuple`] (what a check
 //! is made with), [`Observed`] (everything that is known), [`Situation`](situation::Situation) (first match wins),
-//! [`decide()`], and what it is made of: the standing of T, the schedule, the budget, the status, the Event.
+//! [`decide()`], and what it is made of: the standing of T, the schedule, the budget, the binding, the status, the
+//! Event.
 
+mod binding;
 mod budget;
 mod decide;
 mod decision;
@@ -26,6 +28,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use binding::{BindingOrder, BindingSeen, Held, NamedSecret, OwnSecret, Publication, Refusal};
 pub use budget::Budget;
 pub use decide::decide;
 pub use decision::{CheckOrder, Decision, Plan};

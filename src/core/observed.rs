@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{Budget, Fingerprint, PartnerFault, SecretVersion, Tuple, Verdict};
+use super::{BindingSeen, Budget, Fingerprint, PartnerFault, SecretVersion, Tuple, Verdict};
 use crate::api::{CHECK_REQUESTED_AT, PartnerIntegration, PartnerSpec};
 
 /// What is known of one integration at one moment.
@@ -25,6 +25,8 @@ pub struct Observed<'a> {
     pub check: CheckSeen<'a>,
     /// What this process remembers of it.
     pub memory: &'a Memory,
+    /// Its binding Secrets.
+    pub binding: BindingSeen,
 }
 
 /// What is known of the partner.
@@ -95,6 +97,9 @@ pub struct Memory {
     pub anchor: Option<Anchor>,
     /// How many checks at once are left.
     pub budget: Budget,
+    /// The T whose binding may be published: a check of it succeeded since the binding was found missing, or the write
+    /// has been tried.
+    pub cleared: Option<Tuple>,
 }
 
 /// The moment that the next scheduled check is counted from.

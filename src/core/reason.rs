@@ -51,6 +51,12 @@ pub enum Reason {
     TlsFailed,
     /// Any other answer.
     UnexpectedResponse,
+    /// Connected, but a Secret of the binding's name is there that is not this integration's.
+    BindingNotOwned,
+    /// Connected, but the operator was started without `--bindings`.
+    BindingsDisabled,
+    /// Connected, but the binding could not be written, or one of an earlier integration is not collected yet.
+    BindingFailed,
 }
 
 /// What happens next after a failure.
@@ -66,7 +72,7 @@ pub enum Class {
 
 impl Reason {
     /// All reasons, in the order of the table in the design.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Pending,
         Self::Suspended,
         Self::Added,
@@ -90,6 +96,9 @@ impl Reason {
         Self::RedirectRefused,
         Self::TlsFailed,
         Self::UnexpectedResponse,
+        Self::BindingNotOwned,
+        Self::BindingsDisabled,
+        Self::BindingFailed,
     ];
 
     /// The word that stands in a condition.
@@ -119,6 +128,9 @@ impl Reason {
             Self::RedirectRefused => "RedirectRefused",
             Self::TlsFailed => "TLSFailed",
             Self::UnexpectedResponse => "UnexpectedResponse",
+            Self::BindingNotOwned => "BindingNotOwned",
+            Self::BindingsDisabled => "BindingsDisabled",
+            Self::BindingFailed => "BindingFailed",
         }
     }
 
@@ -138,9 +150,11 @@ impl Reason {
             | Self::NotConfigured
             | Self::Connected
             | Self::CheckFailing => None,
-            Self::PartnerNotFound | Self::SecretNotFound | Self::SecretKeyNotFound | Self::SecretForbidden => {
-                Some(Class::Waiting)
-            }
+            Self::PartnerNotFound
+            | Self::SecretNotFound
+            | Self::SecretKeyNotFound
+            | Self::SecretForbidden
+            | Self::BindingFailed => Some(Class::Waiting),
             Self::DnsFailure | Self::ConnectFailed | Self::Timeout | Self::RateLimited | Self::PartnerUnavailable => {
                 Some(Class::Transient)
             }
@@ -151,7 +165,9 @@ impl Reason {
             | Self::CredentialRejected
             | Self::RedirectRefused
             | Self::TlsFailed
-            | Self::UnexpectedResponse => Some(Class::NeedsPerson),
+            | Self::UnexpectedResponse
+            | Self::BindingNotOwned
+            | Self::BindingsDisabled => Some(Class::NeedsPerson),
         }
     }
 }

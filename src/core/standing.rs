@@ -43,7 +43,10 @@ fn comes_from_a_check(reason: Reason) -> bool {
         | Reason::SecretKeyNotFound
         | Reason::SecretForbidden
         | Reason::PartnerInvalid
-        | Reason::RegionNotFound => false,
+        | Reason::RegionNotFound
+        | Reason::BindingNotOwned
+        | Reason::BindingsDisabled
+        | Reason::BindingFailed => false,
     }
 }
 

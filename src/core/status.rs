@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::binding::{After, judge};
 use super::message::{Names, detail_of, sentence};
 use super::{Class, Observed, PartnerSeen, Reason};
 use crate::api::{Failing, PartnerIntegrationStatus, Phase, Verified};
@@ -30,6 +31,11 @@ pub fn connected_reason(status: &PartnerIntegrationStatus) -> Option<Reason> {
     find(&status.conditions, "Connected").and_then(|condition| Reason::parse(&condition.reason))
 }
 
+/// The reason that the condition Ready gives.
+pub fn ready_reason(status: &PartnerIntegrationStatus) -> Option<Reason> {
+    find(&status.conditions, "Ready").and_then(|condition| Reason::parse(&condition.reason))
+}
+
 /// The sentence that the condition Connected gives.
 pub fn said(status: &PartnerIntegrationStatus) -> Option<&str> {
     find(&status.conditions, "Connected").map(|condition| condition.message.as_str())
@@ -43,7 +49,7 @@ pub fn said_detail(status: &PartnerIntegrationStatus, reason: Reason) -> Option<
 /// A status before what all have in common is filled in.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// What Connected says; Ready follows from it.
+    /// What Connected says; Ready follows from it, and from the binding.
     pub reason: Reason,
     /// Whether the failure keeps it from being Available, too.
     pub phase: Phase,
@@ -93,7 +99,9 @@ impl Draft {
             region: spec.region.as_deref().unwrap_or_default(),
         };
         let generation = seen.integration.metadata.generation.unwrap_or_default();
-        let conditions = self.conditions(seen, names, generation);
+        let after = After { reason: self.reason, phase: self.phase, verified: self.verified.as_ref() };
+        let binding = judge(seen, after, None, seen.memory);
+        let conditions = self.conditions(seen, names, generation, binding.trouble);
         PartnerIntegrationStatus {
             observed_generation: generation,
             phase: self.phase,
@@ -103,19 +111,33 @@ impl Draft {
             verified: self.verified,
             failing: self.failing,
             last_handled_check_request: self.handled,
+            binding: binding.field,
             conditions,
         }
     }
 
-    fn conditions(&self, seen: &Observed<'_>, names: Names<'_>, generation: i64) -> Vec<Condition> {
-        let ready_reason = if self.reason == Reason::NotConfigured { Reason::Added } else { self.reason };
-        let ready = self.phase == Phase::Enabled || matches!(self.reason, Reason::Suspended | Reason::NotConfigured);
+    fn conditions(
+        &self,
+        seen: &Observed<'_>,
+        names: Names<'_>,
+        generation: i64,
+        trouble: Option<Reason>,
+    ) -> Vec<Condition> {
         let connected = self.phase == Phase::Enabled;
-        let say = |reason: Reason| sentence(reason, names) + self.detail.as_deref().unwrap_or_default();
+        let (ready, ready_reason) = match (trouble, self.reason) {
+            (Some(trouble), _) => (false, trouble),
+            (None, Reason::NotConfigured) => (true, Reason::Added),
+            (None, reason) => (connected || reason == Reason::Suspended, reason),
+        };
+        let say = |reason: Reason| {
+            let detail = self.detail.as_deref().filter(|_| Some(reason) != trouble);
+            sentence(reason, names) + detail.unwrap_or_default()
+        };
         let mut conditions = vec![("Ready", ready, ready_reason), ("Connected", connected, self.reason)];
-        match self.reason.class() {
-            Some(Class::Waiting | Class::Transient) => conditions.push(("Reconciling", true, self.reason)),
-            Some(Class::NeedsPerson) => conditions.push(("Stalled", true, self.reason)),
+        let why = trouble.unwrap_or(self.reason);
+        match why.class() {
+            Some(Class::Waiting | Class::Transient) => conditions.push(("Reconciling", true, why)),
+            Some(Class::NeedsPerson) => conditions.push(("Stalled", true, why)),
             None => {}
         }
         let before = seen.integration.status.as_ref().map_or(&[][..], |status| &status.conditions);

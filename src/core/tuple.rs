@@ -27,6 +27,19 @@ pub struct Tuple {
 }
 
 impl Tuple {
+    /// The T that `verified` names.
+    #[must_use]
+    pub fn of(verified: &Verified) -> Self {
+        let (uid, resource_version) = (verified.secret_uid.clone(), verified.secret_resource_version.clone());
+        Self { digest: verified.digest.clone(), secret: SecretVersion { uid, resource_version } }
+    }
+
+    /// T as one word, as the annotation of a binding names it. No part of a key is in it.
+    #[must_use]
+    pub fn stamp(&self) -> String {
+        format!("{}/{}/{}", self.digest, self.secret.uid, self.secret.resource_version)
+    }
+
     /// Whether `verified` names this T.
     #[must_use]
     pub fn is_verified(&self, verified: &Verified) -> bool {

@@ -10,10 +10,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::fixture::{Catalogue, Slot, World, start, version};
-use crate::api::{ApiKeySecretRef, Failing, PartnerIntegrationStatus, Phase, Verified};
+use crate::api::{ApiKeySecretRef, Binding, Bound, Failing, PartnerIntegrationStatus, Phase, Verified};
+use crate::core::binding::is_about_bindings;
 use crate::core::{
-    Anchor, AnchorKind, Budget, Ended, Failure, Fingerprint, PartnerFault, Reason, SecretSeen, Tuple, Verdict, digest,
-    region_of,
+    Anchor, AnchorKind, Budget, Ended, Failure, Fingerprint, Held, NamedSecret, OwnSecret, PartnerFault, Reason,
+    Refusal, SecretSeen, Tuple, Verdict, digest, region_of,
 };
 
 /// What a check can give.
@@ -22,6 +23,7 @@ pub fn verdicts() -> impl Strategy<Value = Verdict> {
         .into_iter()
         .filter(|reason| reason.class().is_some())
         .filter(|reason| !matches!(reason, Reason::PartnerNotFound | Reason::PartnerInvalid | Reason::RegionNotFound))
+        .filter(|reason| !is_about_bindings(*reason))
         .collect();
     let failures =
         (select(by_check), option::of(100_u16..600), option::of(1_u64..=3600)).prop_map(|(reason, code, asked)| {
@@ -109,6 +111,7 @@ struct StatusSeed {
     verified: Option<(WhichTuple, Timestamp)>,
     failing: Option<(WhichTuple, u32, Timestamp)>,
     conditions: Vec<Condition>,
+    binding: Option<&'static str>,
     behind: i64,
 }
 
@@ -118,14 +121,16 @@ fn statuses() -> impl Strategy<Value = StatusSeed> {
     let handled = option::of(select(vec!["", "a", "b"]));
     let verified = option::of((0_u8..6, moments()));
     let failing = option::of((0_u8..6, 1_u32..=10, moments()));
-    (phases, endpoints, handled, verified, failing, conditions(), 0_i64..3).prop_map(
-        |(phase, endpoint, handled, verified, failing, conditions, behind)| StatusSeed {
+    let bindings = option::of(select(vec!["binding", "earlier"]));
+    (phases, endpoints, handled, verified, failing, conditions(), bindings, 0_i64..3).prop_map(
+        |(phase, endpoint, handled, verified, failing, conditions, binding, behind)| StatusSeed {
             phase,
             endpoint,
             handled,
             verified,
             failing,
             conditions,
+            binding,
             behind,
         },
     )
@@ -150,6 +155,7 @@ impl StatusSeed {
                 Failing { count, digest, secret_uid, secret_resource_version, not_before: whole(at) }
             }),
             last_handled_check_request: self.handled.map(str::to_owned),
+            binding: self.binding.map(|name| Bound { name: name.to_owned() }),
             conditions: self.conditions,
         }
     }
@@ -202,18 +208,59 @@ fn checks() -> impl Strategy<Value = (u8, WhichTuple, bool, Option<&'static str>
     (0_u8..3, 0_u8..6, proptest::bool::weighted(0.8), requests, verdicts(), moments())
 }
 
+/// Which of absent, foreign, earlier and ours; of ours: made from which T, and whether it is whole.
+fn named() -> impl Strategy<Value = (u8, WhichTuple, bool)> {
+    (0_u8..6, 0_u8..6, proptest::bool::weighted(0.8))
+}
+
+/// Started with --bindings, wanted, the named one, a stray, refused, cleared.
+type BindingSeed = (bool, bool, (u8, WhichTuple, bool), bool, Option<(WhichTuple, Timestamp)>, Option<WhichTuple>);
+
+fn bindings() -> impl Strategy<Value = BindingSeed> {
+    let often = || proptest::bool::weighted(0.8);
+    (often(), often(), named(), any::<bool>(), option::of((0_u8..6, moments())), option::of(0_u8..6))
+}
+
+fn add_binding(world: &mut World, (enabled, wanted, named, stray, refused, cleared): BindingSeed) {
+    world.memory.cleared = cleared.map(|which| tuple(world, which));
+    world.integration.spec.binding = wanted.then(|| Binding { secret_name: "binding".to_owned() });
+    world.binding.enabled = enabled;
+    if !enabled {
+        return;
+    }
+    let (kind, which, whole) = named;
+    world.binding.named = match kind {
+        _ if !wanted => NamedSecret::Absent,
+        0 | 1 => NamedSecret::Absent,
+        2 => NamedSecret::Foreign,
+        3 => NamedSecret::Earlier,
+        _ => NamedSecret::Ours(OwnSecret {
+            version: version("binding", "0"),
+            made_from: Some(tuple(world, which).stamp()),
+            region: Some("eu1".to_owned()),
+            whole,
+        }),
+    };
+    if stray {
+        world.binding.strays = vec![Held { name: "earlier".to_owned(), version: version("stray", "0") }];
+    }
+    let generation = world.integration.metadata.generation.unwrap();
+    world.binding.refused = refused.map(|(which, at)| Refusal { at, generation, tuple: tuple(world, which) });
+}
+
 /// Everything at once.
 pub fn worlds() -> impl Strategy<Value = World> {
     let spent = prop::collection::vec(moments(), 0..15);
     let status = option::weighted(0.9, statuses());
-    (objects(), moments(), 0.0..1.0, status, anchors(), spent, checks()).prop_map(
-        |(mut world, now, draw, status, anchor, spent, check)| {
+    (objects(), moments(), 0.0..1.0, status, anchors(), spent, checks(), bindings()).prop_map(
+        |(mut world, now, draw, status, anchor, spent, check, binding)| {
             (world.now, world.draw) = (now, draw);
             world.integration.status = status.map(|status| status.build(&world));
             world.memory.anchor = anchor.map(|(which, at, draw, kind)| {
                 let tuple = tuple(&world, which);
                 Anchor { tuple, at, draw, kind }
             });
+            add_binding(&mut world, binding);
             world.memory.budget = spent.into_iter().fold(Budget::default(), Budget::spend);
             let (slot, which, same, request, verdict, at) = check;
             let (tuple, request) = (tuple(&world, which), request.map(str::to_owned));

@@ -13,8 +13,9 @@ use crate::api::{
     PartnerSpec, Phase,
 };
 use crate::core::{
-    CheckOrder, CheckSeen, Decision, Ended, Failure, Fingerprint, Memory, Observed, PartnerFacts, PartnerFault,
-    PartnerSeen, Reason, SecretSeen, SecretVersion, Tuple, Verdict, connected_reason, decide, digest, region_of,
+    BindingOrder, BindingSeen, CheckOrder, CheckSeen, Decision, Ended, Failure, Fingerprint, Held, Memory, NamedSecret,
+    Observed, OwnSecret, PartnerFacts, PartnerFault, PartnerSeen, Publication, Reason, SecretSeen, SecretVersion,
+    Tuple, Verdict, connected_reason, decide, digest, region_of,
 };
 
 /// When every story begins.
@@ -45,6 +46,7 @@ pub fn integration() -> PartnerIntegration {
             region: Some("eu1".to_owned()),
             api_key_secret_ref: Some(ApiKeySecretRef { name: "datadog-key".to_owned(), key: "api-key".to_owned() }),
             suspend: false,
+            binding: None,
         },
     );
     integration.metadata.namespace = Some("shop".to_owned());
@@ -111,6 +113,10 @@ pub struct World {
     pub secret: SecretSeen,
     pub memory: Memory,
     pub slot: Slot,
+    pub binding: BindingSeen,
+    /// How many times a binding was written, and how many were deleted.
+    pub published: usize,
+    pub withdrawn: usize,
     /// When the operator looks again by itself.
     pub look: Option<Timestamp>,
     pub writes: usize,
@@ -132,6 +138,9 @@ impl World {
             secret: SecretSeen::Present(version("secret-1", "100")),
             memory: Memory::default(),
             slot: Slot::Idle,
+            binding: BindingSeen::default(),
+            published: 0,
+            withdrawn: 0,
             look: None,
             writes: 0,
             checks: 0,
@@ -159,6 +168,7 @@ impl World {
 
     pub fn forget_counts(mut self) -> Self {
         (self.writes, self.checks, self.cancelled) = (0, 0, 0);
+        (self.published, self.withdrawn) = (0, 0);
         self
     }
 
@@ -182,14 +192,20 @@ impl World {
                 Slot::Ended(ended) => CheckSeen::Ended(ended),
             },
             memory: &self.memory,
+            binding: self.binding.clone(),
         }
     }
 
-    /// Once round the circle: observe, decide, apply.
+    /// Round the circle: observe, decide, apply; and again where a binding was written or deleted. Gives the last one.
     pub fn step(&mut self) -> Decision {
-        let decision = decide(&self.seen());
-        self.apply(&decision);
-        decision
+        for _ in 0..5 {
+            let decision = decide(&self.seen());
+            self.apply(&decision);
+            if decision.binding == BindingOrder::Leave {
+                return decision;
+            }
+        }
+        panic!("the binding is never settled: {:?}", self.binding)
     }
 
     /// As the shell does it: a cancel at once, the status, the outcome taken up, the memory, then the rest of the order.
@@ -200,6 +216,9 @@ impl World {
         {
             self.slot = Slot::Idle;
             self.cancelled += 1;
+        }
+        if let BindingOrder::Withdraw(held) = &decision.binding {
+            self.delete_bindings(held);
         }
         if let Some(status) = &decision.status {
             self.judge_write(status);
@@ -226,6 +245,51 @@ impl World {
             }
         }
         self.look = decision.next_look.map(|delay| self.now.checked_add(delay).unwrap());
+        match &decision.binding {
+            BindingOrder::Publish(publication) => self.publish(publication),
+            BindingOrder::Tidy(held) => self.delete_bindings(held),
+            BindingOrder::Leave | BindingOrder::Withdraw(_) => {}
+        }
+        // Promise S2; without --bindings nothing is withdrawn either.
+        let ours = matches!(self.binding.named, NamedSecret::Ours(_)) || !self.binding.strays.is_empty();
+        let deleted = self.integration.metadata.deletion_timestamp.is_some();
+        let connected = self.integration.status.as_ref().is_some_and(|status| status.phase == Phase::Enabled);
+        let open = self.is_open() || connected_reason(&began.unwrap_or_default()).is_none();
+        assert!(!self.binding.enabled || deleted || connected || open || !ours, "S2: {:?}", self.binding);
+    }
+
+    /// Only over what was seen, and only the key that the status says is proved (S2, S4).
+    fn publish(&mut self, publication: &Publication) {
+        let status = self.integration.status.as_ref().unwrap();
+        let verified = status.verified.as_ref().unwrap();
+        assert!(self.binding.enabled && status.connected && publication.tuple.is_verified(verified), "S2");
+        match (&self.binding.named, &publication.over) {
+            (NamedSecret::Absent, None) => {}
+            (NamedSecret::Ours(own), Some(over)) if own.version == *over => {}
+            other => panic!("S4: {other:?}"),
+        }
+        self.published += 1;
+        self.binding.named = NamedSecret::Ours(OwnSecret {
+            version: version("binding", &self.published.to_string()),
+            made_from: Some(publication.tuple.stamp()),
+            region: self.integration.spec.region.clone(),
+            whole: true,
+        });
+        self.binding.refused = None;
+    }
+
+    fn delete_bindings(&mut self, held: &[Held]) {
+        assert!(self.binding.enabled);
+        for held in held {
+            let strays = self.binding.strays.len();
+            self.binding.strays.retain(|stray| stray != held);
+            if self.binding.strays.len() == strays {
+                let NamedSecret::Ours(own) = &self.binding.named else { panic!("S4: {held:?}") };
+                assert_eq!(own.version, held.version, "S4");
+                self.binding.named = NamedSecret::Absent;
+            }
+            self.withdrawn += 1;
+        }
     }
 
     /// Every status that is written is a whole one (the invariants), and keeps S1 and S5.

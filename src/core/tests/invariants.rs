@@ -1,6 +1,7 @@
 //! What holds of every status that is ever written, whatever led to it.
 
 use crate::api::{PartnerIntegrationStatus, Phase};
+use crate::core::binding::is_about_bindings;
 use crate::core::{Class, Reason, connected_reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -21,20 +22,27 @@ pub fn broken(status: &PartnerIntegrationStatus) -> Option<&'static str> {
     else {
         return Some("Ready and Connected with reasons of ours");
     };
+    let trouble = Reason::parse(&ready.reason).filter(|reason| is_about_bindings(*reason));
+    let why = trouble.unwrap_or(reason);
     let rules = [
         (status.connected == (status.phase == Phase::Enabled), "connected is Enabled"),
         (status.verified.is_some() == status.connected, "verified exactly while connected"),
         (of_phase(status.phase, reason), "the reason belongs to the phase"),
         (connected.status == word(status.connected), "Connected says the same as connected"),
-        (ready.status == word(is_ready(status.phase, reason)), "Ready follows from phase and reason"),
+        (
+            ready.status == word(is_ready(status.phase, reason) && trouble.is_none()),
+            "Ready follows from phase, reason and binding",
+        ),
+        (trouble.is_none() || reason == Reason::Connected, "a binding is in trouble only while connected"),
         (Reason::parse(&ready.reason).is_some(), "Ready's reason is one of ours"),
         (
-            ready.reason == if reason == Reason::NotConfigured { "Added" } else { reason.as_str() },
-            "Ready gives the reason of Connected, or Added",
+            ready.reason == if reason == Reason::NotConfigured { "Added" } else { why.as_str() },
+            "Ready gives the reason of Connected, or Added, or the binding's",
         ),
-        (kinds(status) == expected_kinds(reason), "Reconciling or Stalled by the class of the reason, never both"),
+        (kinds(status) == expected_kinds(why), "Reconciling or Stalled by the class of the reason, never both"),
         (status.conditions[2..].iter().all(|extra| extra.status == "True"), "Reconciling and Stalled only when True"),
-        (status.conditions[1..].iter().all(|extra| extra.reason == reason.as_str()), "one reason, but for Added"),
+        (status.conditions[2..].iter().all(|extra| extra.reason == why.as_str()), "the reason of Ready"),
+        (status.binding.is_none() || status.connected, "a binding only while connected"),
         (status.observed_generation >= 0, "somebody has looked"),
         (
             status.conditions.iter().all(|each| each.observed_generation == Some(status.observed_generation)),

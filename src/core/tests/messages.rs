@@ -2,7 +2,8 @@
 
 use super::fixture::{Catalogue, Change, World, answered, failed};
 use super::invariants::condition;
-use crate::core::{Class, PartnerFault, Reason, SecretSeen, Verdict};
+use crate::api::Binding;
+use crate::core::{BindingSeen, Class, NamedSecret, PartnerFault, Reason, SecretSeen, Verdict};
 
 /// A world for each reason that a status can give.
 fn worlds() -> Vec<World> {
@@ -27,6 +28,13 @@ fn worlds() -> Vec<World> {
     world.step();
     world.end(Verdict::NotMade(Reason::SecretKeyNotFound));
     worlds.push(world);
+    for (enabled, named) in [(false, NamedSecret::Absent), (true, NamedSecret::Foreign), (true, NamedSecret::Earlier)] {
+        let mut world = World::connected();
+        world.binding = BindingSeen { enabled, named, ..BindingSeen::default() };
+        world.edit(|spec| spec.binding = Some(Binding { secret_name: "binding".to_owned() }));
+        world.step();
+        worlds.push(world);
+    }
     for (reason, code) in OUTCOMES {
         let verdict = code.map_or_else(|| failed(reason), |code| answered(reason, code, None));
         worlds.push(World::failed(verdict.clone()));

@@ -7,6 +7,7 @@ mod arbitrary;
 mod fixture;
 mod invariants;
 
+mod binding;
 mod budget;
 mod digest;
 mod events;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::fixture::{Change, World, answered, failed};
 use crate::api::Phase;
+use crate::core::binding::is_about_bindings;
 use crate::core::{CheckOrder, Class, Reason, Verdict};
 
 const DRAWS: [f64; 3] = [0.0, 0.5, 0.999];
@@ -68,7 +69,9 @@ const NEEDS_PERSON: [u64; 11] = [600, 1200, 2400, 3600, 3600, 3600, 3600, 3600, 
 const BELOW_THRESHOLD: [u64; 9] = [10, 20, 40, 80, 160, 320, 640, 1280, 2560];
 
 fn of_class(class: Class) -> impl Iterator<Item = Reason> {
-    let by_check = |reason: &Reason| !matches!(reason, Reason::PartnerInvalid | Reason::RegionNotFound);
+    let by_check = |reason: &Reason| {
+        !matches!(reason, Reason::PartnerInvalid | Reason::RegionNotFound) && !is_about_bindings(*reason)
+    };
     Reason::ALL.into_iter().filter(move |reason| reason.class() == Some(class)).filter(by_check)
 }
 
