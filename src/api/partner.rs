@@ -32,6 +32,18 @@ use super::{Duration, rules, schema};
         description = "The regions on offer"
     ),
     printcolumn(
+        name = "Integrations",
+        type_ = "integer",
+        json_path = ".status.integrations",
+        description = "How many integrations name it"
+    ),
+    printcolumn(
+        name = "Connected",
+        type_ = "integer",
+        json_path = ".status.connected",
+        description = "How many of them are connected"
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
@@ -298,6 +310,12 @@ pub struct PartnerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub region_names: Option<String>,
+    /// How many integrations name it, in all namespaces. Absent where no operator sees them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrations: Option<u32>,
+    /// How many of them are connected. Both are brought up to date at most once in 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<u32>,
     /// `Ready`, and `Stalled` while a person is needed. Reasons: `Valid`, `InvalidExpression`, `InvalidTrustBundle`, `InvalidRequest`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]

@@ -6,6 +6,7 @@
 mod apply;
 mod bindings;
 mod catalogue;
+mod counts;
 mod events;
 mod failure;
 mod key;
@@ -27,7 +28,7 @@ use futures::{Stream, StreamExt};
 use kube::Client;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, controller};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -69,6 +70,10 @@ pub(crate) struct Context {
     metrics: Metrics,
     wake: mpsc::UnboundedSender<Key>,
     wake_partners: mpsc::UnboundedSender<()>,
+    /// The integrations' watch has shown something that may have changed a count.
+    recount: Notify,
+    /// What has been written to the partners lately.
+    written: partners::Written,
     /// The watches that a first decision should wait for, unless they are refused.
     before_the_first: [Reporter; 2],
 }
@@ -151,6 +156,8 @@ pub async fn run(
         metrics,
         wake,
         wake_partners,
+        recount: Notify::new(),
+        written: partners::Written::default(),
         before_the_first: [reporters.1.clone(), reporters.2.clone()],
     });
     let _checks = StopChecks(context.clone());
@@ -197,12 +204,16 @@ async fn run_partners(
     stop: CancellationToken,
 ) {
     let (store, writer) = reflector::store();
+    let (recounted, woken_alone) = mpsc::unbounded_channel();
+    let counts = AbortOnDropHandle::new(tokio::spawn(partners::follow_counts(context.clone(), recounted)));
     let partners = watches::kept(watches::partners(context.clone(), reporter), writer);
     Controller::for_stream(watches::changes(partners), store)
         .with_config(controller::Config::default().concurrency(PARTNER_RECONCILES))
         .reconcile_all_on(received(woken))
+        .reconcile_on(received(woken_alone).map(|name| ObjectRef::new(&name)))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(partners::reconcile, |partner, failure, context| partners::backoff(&partner, failure, &context), context)
         .for_each(|_| std::future::ready(()))
         .await;
+    drop(counts);
 }

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::ResourceExt;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::counts::Tally;
 use super::key::{Key, newer};
 use super::leadership::Term;
 use crate::api::PartnerIntegration;
-use crate::core::{Ended, Fingerprint, Memory, Plan, Refusal, Tuple, check_request};
+use crate::core::{Counted, Ended, Fingerprint, Memory, Plan, Refusal, Tuple, check_request};
 
 /// The check of one integration.
 enum Slot {
@@ -55,6 +56,8 @@ struct Tracked {
     /// The name of its binding.
     binding: Option<Arc<str>>,
     refused: Option<Refusal>,
+    /// As the watch has shown it last.
+    connected: bool,
     memory: Memory,
     ahead: Option<Arc<PartnerIntegration>>,
     failures: u32,
@@ -69,6 +72,7 @@ struct State {
     by_partner: HashMap<Arc<str>, HashSet<Key>>,
     by_secret: HashMap<Key, HashSet<Key>>,
     by_binding: HashMap<Key, HashSet<Key>>,
+    tally: Tally,
     last_check: u64,
     /// The term in office. What is to be remembered or started for another one comes too late.
     term: Option<Term>,
@@ -94,6 +98,7 @@ impl Tracker {
             return;
         }
         let uid = integration.uid().unwrap_or_default();
+        let connected = integration.status.as_ref().is_some_and(|status| status.connected);
         let partner: Arc<str> = integration.spec.partner.as_str().into();
         let secret: Option<Arc<str>> =
             integration.spec.api_key_secret_ref.as_ref().map(|secret| secret.name.as_str().into());
@@ -116,18 +121,21 @@ impl Tracker {
                         tracked.secret = secret;
                     }
                 }
+                state.connected(&key, connected);
             }
             _ => {
                 state.forget(&key);
                 state.link_secret(&key, secret.as_deref());
                 state.link_binding(&key, binding.as_deref());
                 state.by_partner.entry(partner.clone()).or_default().insert(key.clone());
+                state.tally.added(&partner, connected);
                 let tracked = Tracked {
                     uid,
                     partner,
                     secret,
                     binding,
                     refused: None,
+                    connected,
                     memory: Memory::default(),
                     ahead: None,
                     failures: 0,
@@ -151,6 +159,17 @@ impl Tracker {
         for key in gone {
             state.forget(&key);
         }
+        state.tally.listed();
+    }
+
+    /// The integrations that name a partner, counted; not before they have been listed.
+    pub fn counts_of(&self, partner: &str) -> Counted {
+        self.state().tally.of(partner)
+    }
+
+    /// The partners of which a count has changed since this was asked last.
+    pub fn take_recounted(&self) -> HashSet<Arc<str>> {
+        self.state().tally.take_changed()
     }
 
     /// All integrations.
@@ -361,6 +380,14 @@ impl State {
         self.unlink_binding(key);
         if let Some(tracked) = self.objects.remove(key) {
             unlink(&mut self.by_partner, &tracked.partner, key);
+            self.tally.removed(&tracked.partner, tracked.connected);
+        }
+    }
+
+    fn connected(&mut self, key: &Key, connected: bool) {
+        if let Some(tracked) = self.objects.get_mut(key).filter(|tracked| tracked.connected != connected) {
+            tracked.connected = connected;
+            self.tally.turned(&tracked.partner, connected);
         }
     }
 

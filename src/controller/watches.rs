@@ -148,10 +148,13 @@ pub fn integrations(context: Arc<Context>, reporter: Reporter) -> impl Stream<It
                 for key in listed.drain() {
                     context.wake(key);
                 }
+                // Also those that nobody names any more.
+                context.wake_partners();
             }
             Event::Apply(object) => seen(&context, object),
             Event::Delete(object) => context.tracker.forget(&Key::of(object)),
         }
+        context.recount.notify_one();
         event
     })
 }

@@ -36,7 +36,7 @@ pub use event::{Event, EventReason, transition};
 pub use observed::{
     Anchor, AnchorKind, CheckSeen, Ended, Memory, Observed, PartnerFacts, PartnerSeen, SecretSeen, check_request,
 };
-pub use partner::decide_partner;
+pub use partner::{COUNTS_PACE, Counted, Counts, ObservedPartner, PartnerDecision, decide_partner};
 pub use reason::{Class, Reason};
 pub use situation::{needs_secret, region_of};
 pub use status::{Fingerprint, connected_reason};

@@ -89,7 +89,7 @@ async fn the_columns_of_partners() {
         let base = patched(&partner(), &json!({"metadata": {"name": name}}));
         apply(plane, &patched(&base, &json!({"spec": {"displayName": title}}))).await;
         if let Some(regions) = regions {
-            let status = json!({"observedGeneration": 1, "regionNames": regions});
+            let status = json!({"observedGeneration": 1, "regionNames": regions, "integrations": 12, "connected": 11});
             apply_status(plane, &patched(&base, &json!({"spec": null, "status": status}))).await;
         }
     }

@@ -18,6 +18,7 @@ mod events;
 mod hanging;
 mod leadership;
 mod metrics;
+mod partner_counts;
 mod partner_status;
 mod process;
 mod reasons;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use partner_integration_operator::api::Partner;
 use serde_json::json;
 
 use crate::support::partner::Behaviour;
@@ -55,7 +56,11 @@ async fn a_hundred_integrations_in_a_stable_state_cost_no_write_and_no_second_ch
     a_hundred(&world).await;
     assert_eq!(world.integrations().list(&kube::api::ListParams::default()).await.unwrap().items.len(), 100);
     assert_eq!(world.checks(), 80, "one for each that has a key that can be sent");
-    // The Partner's own status and what the API server does for itself.
+    // The Partner's own status, its counts last, and what the API server does for itself.
+    let counted = |partner: &Partner| {
+        partner.status.as_ref().is_some_and(|status| (status.integrations, status.connected) == (Some(100), Some(60)))
+    };
+    world.partner_until("counted", counted).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = plane.requests().await.unwrap();
     tokio::join!(tokio::time::sleep(STABLE), proved_again_after_the_interval());
