@@ -1,5 +1,5 @@
 //! Several instances, of which one works: real processes, each with a token of its own, by which the audit log tells them
-//! apart. The access is that of `deploy/rbac`.
+//! apart. The access is that of `deploy/base`.
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -14,7 +14,7 @@ use partner_integration_operator::api::Partner;
 use serde_json::json;
 
 use crate::support::controlplane::{Audited, ControlPlane, Options, install_crds};
-use crate::support::operator::{self, NAME, Operator, USER};
+use crate::support::operator::{self, NAME, NAMESPACE, Operator, USER};
 use crate::support::partner::Behaviour;
 use crate::support::wait_for;
 use crate::world::{BINARY, LIMIT, World, reason};
@@ -51,14 +51,14 @@ impl Stage {
     /// Starts an instance, and waits until it is ready, as a standby or as the leader.
     async fn start(&self, name: &str, times: &[&str]) -> Instance {
         let (kubeconfig, credential) = self.kubeconfig(name).await;
-        let arguments = [&["--allow-network", "127.0.0.0/8", "--lease-namespace", NAME], times].concat();
+        let arguments = [&["--allow-network", "127.0.0.0/8", "--lease-namespace", NAMESPACE], times].concat();
         let operator = Operator::start(BINARY, &self.plane, name, &kubeconfig, &arguments).await.unwrap();
         operator.ready(LIMIT).await.unwrap();
         Instance { operator, credential }
     }
 
     fn leases(&self) -> Api<Lease> {
-        Api::namespaced(self.plane.client().unwrap(), NAME)
+        Api::namespaced(self.plane.client().unwrap(), NAMESPACE)
     }
 
     async fn lease(&self) -> LeaseSpec {
@@ -296,9 +296,10 @@ async fn a_leader_that_loses_the_lease_cancels_its_checks_and_leads_again_when_i
 /// What `/readyz` says with its access to Leases taken away, and how it works without any when it is told to.
 async fn without_access(stage: &Stage, world: &World<'_>, instance: &Instance) {
     let (kubeconfig, credential) = stage.kubeconfig("alone").await;
-    let bindings: Api<RoleBinding> = Api::namespaced(stage.plane.client().unwrap(), NAME);
-    let binding = bindings.get(NAME).await.unwrap();
-    bindings.delete(NAME, &DeleteParams::default()).await.unwrap();
+    let bindings: Api<RoleBinding> = Api::namespaced(stage.plane.client().unwrap(), NAMESPACE);
+    let name = format!("{NAME}-lease");
+    let binding = bindings.get(&name).await.unwrap();
+    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
     let says = |code: u16, begins: &'static str| async move {
         wait_for("what /readyz says", LIMIT, async || {
             let answer = instance.operator.admin("/readyz").await.map_err(|error| error.to_string())?;
@@ -324,7 +325,7 @@ async fn without_access(stage: &Stage, world: &World<'_>, instance: &Instance) {
     assert_eq!(alone.operator.terminate().await.unwrap(), 0);
 
     let mut binding = binding;
-    binding.metadata = kube::api::ObjectMeta { name: Some(NAME.to_owned()), ..kube::api::ObjectMeta::default() };
+    binding.metadata = kube::api::ObjectMeta { name: Some(name), ..kube::api::ObjectMeta::default() };
     bindings.create(&PostParams::default(), &binding).await.unwrap();
     says(200, "ok").await;
     world.connect("again", "eu1", "good").await;

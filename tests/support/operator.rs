@@ -21,10 +21,12 @@ use kube::{Api, Client};
 use super::controlplane::ControlPlane;
 use super::{Result, tls_provider, wait_for};
 
-/// The name of the operator in `deploy/rbac`: its namespace, its `ServiceAccount`, its roles.
+/// The name of the operator in `deploy/base`: its `ServiceAccount`, its roles.
 pub const NAME: &str = "partner-integration-operator";
+/// Its namespace there.
+pub const NAMESPACE: &str = "partner-integration-system";
 /// The operator in the API server's audit log.
-pub const USER: &str = "system:serviceaccount:partner-integration-operator:partner-integration-operator";
+pub const USER: &str = "system:serviceaccount:partner-integration-system:partner-integration-operator";
 
 /// From the start to the first line of the log; a busy machine needs a moment for it.
 const START: Duration = Duration::from_secs(20);
@@ -52,13 +54,19 @@ pub struct Operator {
     http: reqwest::Client,
 }
 
-/// A kubeconfig of the operator's `ServiceAccount`, after `deploy/rbac` has been applied.
+/// What of `deploy/base` says who the operator is and what it may do.
+const ACCESS: [&str; 6] =
+    ["namespace", "service-account", "cluster-role", "cluster-role-binding", "lease-role", "lease-role-binding"];
+
+/// A kubeconfig of the operator's `ServiceAccount`, after its access as in `deploy/base` has been applied.
 ///
 /// # Errors
 /// The manifests are refused, or no token is given out.
 pub async fn kubeconfig(plane: &ControlPlane) -> Result<PathBuf> {
-    let rbac = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac");
-    plane.kubectl(&["apply", "--server-side", "-f", &rbac.display().to_string()]).await?;
+    let base = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base");
+    let files = ACCESS.map(|name| format!("--filename={base}/{name}.yaml"));
+    let files = files.iter().map(String::as_str);
+    plane.kubectl(&["apply", "--server-side"].into_iter().chain(files).collect::<Vec<_>>()).await?;
     plane.kubeconfig_for(NAME, &token(plane.client()?).await?)
 }
 
@@ -78,7 +86,7 @@ pub async fn kubeconfig_of(plane: &ControlPlane, instance: &str) -> Result<(Path
 async fn token(client: Client) -> Result<String> {
     let spec = TokenRequestSpec { expiration_seconds: Some(7200), ..TokenRequestSpec::default() };
     let request = TokenRequest { spec, ..TokenRequest::default() };
-    let accounts: Api<ServiceAccount> = Api::namespaced(client, NAME);
+    let accounts: Api<ServiceAccount> = Api::namespaced(client, NAMESPACE);
     let answer = accounts.create_token_request(NAME, &PostParams::default(), &request).await?;
     Ok(answer.status.ok_or("no token was given out")?.token)
 }

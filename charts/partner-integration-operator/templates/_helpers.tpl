@@ -101,3 +101,27 @@ annotations:
   verbs: [patch]
 {{- end }}
 {{- end }}
+
+{{/* A duration of one number and one unit, in seconds. The schema lets nothing else through. */}}
+{{- define "operator.seconds" -}}
+{{- $units := dict "s" 1 "m" 60 "h" 3600 "d" 86400 -}}
+{{- mul (regexFind "^[0-9]+" . | int) (get $units (regexFind "[smhd]$" .)) -}}
+{{- end }}
+
+{{/*
+The objects of a file that is a copy of one of the repository, with the metadata of this release. Called with a dict: context, path,
+annotations, and actions: what a ValidatingAdmissionPolicyBinding does.
+*/}}
+{{- define "operator.copied" -}}
+{{- $call := . -}}
+{{- range regexSplit "(^|\n)---\n" (.context.Files.Get .path) -1 }}
+{{- $object := fromYaml . }}
+{{- $own := dict "name" $object.metadata.name "namespace" "" "labels" ($object.metadata.labels | default dict) "annotations" ($call.annotations | default dict) }}
+{{- $_ := set $object "metadata" (include "operator.metadata" (list $call.context $own) | fromYaml) }}
+{{- if eq $object.kind "ValidatingAdmissionPolicyBinding" }}
+{{- $_ := set $object.spec "validationActions" $call.actions }}
+{{- end }}
+---
+{{ toYaml $object }}
+{{- end }}
+{{- end }}
