@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use ipnet::IpNet;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -179,18 +179,29 @@ fn run(arguments: Run) -> Result<(), Fatal> {
 async fn config(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Config, Fatal> {
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     let mut config = if let Some(path) = kubeconfig {
-        Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?
+        from_file(Kubeconfig::read_from(path)?, &options).await?
     } else if let Some(kubeconfig) = Kubeconfig::from_env()? {
-        Config::from_custom_kubeconfig(kubeconfig, &options).await?
+        from_file(kubeconfig, &options).await?
     } else if options.context.is_none()
         && let Ok(config) = Config::incluster()
     {
         config
     } else {
-        Config::from_kubeconfig(&options).await.map_err(Fatal::NoCluster)?
+        from_file(Kubeconfig::read().map_err(Fatal::NoCluster)?, &options).await.map_err(Fatal::NoCluster)?
     };
     // Retries are ours to make: the client's own would hold a write for minutes and hide what happens.
     config.default_retry = false;
+    Ok(config)
+}
+
+/// What a kubeconfig says, and nothing from `HTTPS_PROXY`: the client is built without proxies, so one that the
+/// environment names would keep the operator from starting. One that the file names still does.
+async fn from_file(kubeconfig: Kubeconfig, options: &KubeConfigOptions) -> Result<Config, KubeconfigError> {
+    let named = kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref()).any(|it| it.proxy_url.is_some());
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, options).await?;
+    if !named {
+        config.proxy_url = None;
+    }
     Ok(config)
 }
 

@@ -1,5 +1,7 @@
 //! Whether the operator is ready, in words: which watch has not listed yet, and which is refused; whether the Lease can be
-//! looked at. To stand by is no obstacle.
+//! looked at; which other call met a 403. To stand by is no obstacle.
+
+mod refused;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,13 +9,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use refused::Refused;
+pub use refused::Right;
+
 /// A watch that failed and has shown nothing since counts as failing for this long. A watch that resumes is silent
 /// until something changes, while one that is refused fails again within the longest backoff of 20 s.
 const FAILING_FOR: Duration = Duration::from_secs(45);
 
-/// The state of every watch and of the Lease, as `/readyz` tells it.
+/// The state of every watch, of the Lease and of the rights that were found to be missing, as `/readyz` tells it.
 #[derive(Clone, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<&'static str, Entry>>>);
+pub struct Health {
+    parts: Arc<Mutex<BTreeMap<&'static str, Entry>>>,
+    refused: Arc<Refused>,
+}
 
 struct Entry {
     /// What is waited for before it works for the first time.
@@ -59,19 +67,41 @@ impl Health {
         if entries.is_empty() {
             return vec!["starting".to_owned()];
         }
-        entries
-            .iter()
-            .filter_map(|(name, entry)| match (&entry.failed, entry.listed) {
-                (Some((at, words)), true) if at.elapsed() < entry.fails_for => Some(format!("{name}: {words}")),
-                (Some((_, words)), false) => Some(format!("{name}: {words}")),
-                (None, false) => Some(format!("{name}: waiting for {}", entry.first)),
-                (_, true) => None,
-            })
-            .collect()
+        let parts = entries.iter().filter_map(|(name, entry)| match (&entry.failed, entry.listed) {
+            (Some((at, words)), true) if at.elapsed() < entry.fails_for => Some(format!("{name}: {words}")),
+            (Some((_, words)), false) => Some(format!("{name}: {words}")),
+            (None, false) => Some(format!("{name}: waiting for {}", entry.first)),
+            (_, true) => None,
+        });
+        parts.chain(self.refused.lines(Instant::now())).collect()
+    }
+
+    /// A call that needs this right, in this namespace or, where it is empty, in the cluster, was answered with 403.
+    /// It is an obstacle until such a call succeeds, or none has been refused for a quarter of an hour: some calls are made only
+    /// when there is something to say. It is logged when it is new, and from time to time while it lasts.
+    pub fn refused(&self, right: Right, namespace: &str) {
+        if self.refused.add(right, namespace, Instant::now()) {
+            let Right { verb, resource, group } = right;
+            tracing::warn!(
+                verb,
+                resource,
+                group,
+                namespace,
+                "forbidden (403); grant the operator {verb} on {resource}"
+            );
+        }
+    }
+
+    /// Such a call was let through.
+    pub fn granted(&self, right: Right, namespace: &str) {
+        if self.refused.remove(right, namespace) {
+            let Right { verb, resource, group } = right;
+            tracing::info!(verb, resource, group, namespace, "the operator may {verb} {resource} again");
+        }
     }
 
     fn entries(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
 use super::Context;
-use super::failure::{ApiFailure, call};
+use super::failure::ApiFailure;
 use super::key::Key;
 use super::leadership::Term;
 use super::observe::Gathered;
@@ -15,6 +15,7 @@ use super::running;
 use super::tracker::prune;
 use crate::api::{FIELD_MANAGER, PartnerIntegration, PartnerIntegrationStatus};
 use crate::core::{BindingOrder, CheckOrder, Decision, Fingerprint};
+use crate::health::Right;
 
 /// What came of carrying a decision out.
 pub enum Applied {
@@ -124,7 +125,8 @@ impl Context {
     ///
     /// After a conflict or a lost answer the object is read live: it may say already what was to be written.
     async fn write(&self, read: &PartnerIntegration, status: &PartnerIntegrationStatus) -> Result<Written, ApiFailure> {
-        let api = Api::<PartnerIntegration>::namespaced(self.client.clone(), &read.namespace().unwrap_or_default());
+        let namespace = read.namespace().unwrap_or_default();
+        let api = Api::<PartnerIntegration>::namespaced(self.client.clone(), &namespace);
         let name = read.name_any();
         let patch = json!({
             "apiVersion": PartnerIntegration::api_version(&()),
@@ -134,14 +136,16 @@ impl Context {
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
         self.metrics.writes("PartnerIntegration", "patch");
-        match call(api.patch_status(&name, &params, &Patch::Apply(&patch))).await {
+        let patch = Patch::Apply(&patch);
+        let written = api.patch_status(&name, &params, &patch);
+        match self.call(Right::PATCH_INTEGRATIONS, &namespace, written).await {
             Ok(mut object) => {
                 prune(&mut object);
                 Ok(Written::Stored(Arc::new(object)))
             }
             Err(ApiFailure::NotFound) => Ok(Written::Gone),
             Err(ApiFailure::Conflict | ApiFailure::Unknown(_)) => {
-                let mut fresh = match call(api.get(&name)).await {
+                let mut fresh = match self.call(Right::GET_INTEGRATIONS, &namespace, api.get(&name)).await {
                     Ok(fresh) => fresh,
                     Err(ApiFailure::NotFound) => return Ok(Written::Gone),
                     Err(failure) => return Err(failure),

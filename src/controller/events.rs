@@ -1,6 +1,7 @@
 //! Events, behind status writes and on a best-effort basis: a reconcile hands one over and goes on. What does not fit, or is
 //! refused, is dropped and counted.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Context;
-use super::failure::{ApiFailure, call};
+use super::failure::ApiFailure;
+use super::refusals::BELIEVED_AFTER;
 use crate::api::PartnerIntegration;
 use crate::core::Event;
+use crate::health::Right;
 use crate::metrics::Metrics;
 
 /// Who reports, in every Event.
@@ -63,7 +66,8 @@ impl Events {
 pub async fn write(context: Arc<Context>, mut told: mpsc::Receiver<Told>) {
     let instance = crate::lease::identity();
     let mut pace = Pace::default();
-    let mut refused = false;
+    // Namespaces in which the latest one was not written.
+    let mut refused = HashSet::new();
     while let Some(told) = told.recv().await {
         tokio::time::sleep(pace.wait(Instant::now())).await;
         let Some(term) = context.office.term() else {
@@ -74,26 +78,31 @@ pub async fn write(context: Arc<Context>, mut told: mpsc::Receiver<Told>) {
         let api = Api::<Written>::namespaced(context.client.clone(), &namespace);
         context.metrics.writes("Event", "create");
         let (params, event) = (PostParams::default(), written(&told, &instance));
-        let Some(answer) = context.office.during(term, call(api.create(&params, &event))).await else {
+        let create = || {
+            let call = context.call(Right::CREATE_EVENTS, &namespace, api.create(&params, &event));
+            context.office.during(term, call)
+        };
+        let mut answer = create().await;
+        if answer == Some(Err(ApiFailure::Forbidden)) && !refused.contains(&namespace) {
+            // As with Secrets: believed once it has lasted.
+            tokio::time::sleep(BELIEVED_AFTER).await;
+            context.metrics.writes("Event", "create");
+            answer = create().await;
+        }
+        let Some(answer) = answer else {
             context.metrics.event_dropped();
             continue;
         };
-        if let Err(failure) = answer {
-            context.metrics.event_dropped();
-            // The first of a row says it all.
-            if !refused {
-                let hint = "grant the operator create on events in events.k8s.io";
-                tracing::warn!(
-                    namespace,
-                    name = told.regarding.name,
-                    partner = told.partner,
-                    %failure,
-                    hint = (failure == ApiFailure::Forbidden).then_some(hint),
-                    "an Event was not written"
-                );
-            }
+        let Err(failure) = answer else {
+            refused.remove(&namespace);
+            continue;
+        };
+        context.metrics.event_dropped();
+        // The first of a row says it all.
+        if refused.insert(namespace.clone()) {
+            let name = told.regarding.name;
+            tracing::warn!(namespace, name, partner = told.partner, %failure, "an Event was not written");
         }
-        refused = answer.is_err();
     }
 }
 

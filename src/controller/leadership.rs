@@ -19,8 +19,9 @@ use kube::{Api, ResourceExt};
 use tokio::sync::watch;
 
 use super::Context;
-use super::failure::{ApiFailure, call};
+use super::failure::ApiFailure;
 use crate::api::Partner;
+use crate::health::Right;
 use crate::lease::Leading;
 
 /// Between lists of the partners at the beginning of a term: doubling from the first to the last.
@@ -31,6 +32,12 @@ const PAGE: u32 = 500;
 /// One of this process's terms in office.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Term(u64);
+
+#[cfg(test)]
+impl Term {
+    /// The first one, for tests that need no election.
+    pub const FIRST: Self = Self(1);
+}
 
 /// Whether this process is in office.
 pub struct Office {
@@ -171,7 +178,7 @@ async fn list_partners(context: &Context) -> Result<(), ApiFailure> {
     let mut params = ListParams::default().limit(PAGE);
     let (mut listed, mut as_of) = (HashSet::new(), None);
     loop {
-        let page = call(api.list(&params)).await?;
+        let page = context.call(Right::LIST_PARTNERS, "", api.list(&params)).await?;
         // All pages are as of the first one.
         as_of = as_of.or(page.metadata.resource_version);
         for partner in &page.items {

@@ -34,12 +34,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::PartnerIntegration;
 use crate::check::{Guard, Places, Prober, Resolver};
-use crate::health::{Health, Reporter};
+use crate::health::{Health, Reporter, Right};
 use crate::lease::Leading;
 use crate::metrics::{Live, Metrics};
 use bindings::Bindings;
 use catalogue::Catalogue;
 use events::Events;
+use failure::ApiFailure;
 use key::Key;
 use leadership::Office;
 use refusals::Refusals;
@@ -66,6 +67,7 @@ pub(crate) struct Context {
     places: Places,
     prober: Prober,
     office: Office,
+    health: Health,
     events: Events,
     metrics: Metrics,
     wake: mpsc::UnboundedSender<Key>,
@@ -79,6 +81,27 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Makes a call that needs this right, in this namespace or, where it is empty, in the cluster. A 403 is an obstacle on
+    /// `/readyz` and named in the log until such a call is let through.
+    ///
+    /// # Errors
+    /// As [`failure::call`].
+    async fn call<T>(
+        &self,
+        right: Right,
+        namespace: &str,
+        request: impl Future<Output = kube::Result<T>> + Send,
+    ) -> Result<T, ApiFailure> {
+        let answer = failure::call(request).await;
+        match &answer {
+            Err(ApiFailure::Forbidden) => self.health.refused(right, namespace),
+            // Whether it may is judged before anything else is.
+            Ok(_) | Err(ApiFailure::NotFound | ApiFailure::Conflict) => self.health.granted(right, namespace),
+            Err(ApiFailure::Refused(_) | ApiFailure::Unknown(_)) => {}
+        }
+        answer
+    }
+
     /// Has an integration reconciled soon.
     fn wake(&self, key: Key) {
         // Nobody listens only while the process ends.
@@ -152,6 +175,7 @@ pub async fn run(
         places: Places::new(CHECKS_PER_HOST),
         prober: Prober::new(guard, resolver),
         office: Office::new(leading),
+        health,
         events,
         metrics,
         wake,
@@ -168,6 +192,7 @@ pub async fn run(
     let live: Weak<dyn Live> = Arc::downgrade(&context) as _;
     context.metrics.attach(live);
     let events = AbortOnDropHandle::new(tokio::spawn(events::write(context.clone(), told)));
+    let refusals = AbortOnDropHandle::new(tokio::spawn(refusals::look_again(context.clone())));
     let secrets = {
         let (context, named) = (context.clone(), reporters.0);
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -185,7 +210,7 @@ pub async fn run(
         .run(reconcile::reconcile, |object, error, context| reconcile::backoff(&object, error, &context), context)
         .for_each(|_| std::future::ready(()))
         .await;
-    drop((secrets, partners, terms, events));
+    drop((secrets, partners, terms, events, refusals));
 }
 
 /// Nothing is sent or written after the controller, however it ends: the Lease may be released next.

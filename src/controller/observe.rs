@@ -10,13 +10,14 @@ use kube::{Api, ResourceExt};
 use super::Context;
 use super::bindings::Wanted;
 use super::catalogue::{Entry, Listed};
-use super::failure::{ApiFailure, call};
+use super::failure::ApiFailure;
 use super::key::Key;
 use super::publish::entries;
 use super::secrets::version_of;
 use super::tracker::{Check, View};
 use crate::api::{Partner, PartnerIntegration};
 use crate::core::{BindingSeen, CheckSeen, Memory, Observed, PartnerSeen, SecretSeen, needs_secret};
+use crate::health::Right;
 
 /// Everything that was read for one decision.
 pub struct Gathered {
@@ -119,7 +120,7 @@ impl Context {
             return Ok(Some(listed));
         }
         let api = Api::<DeserializeGuard<Partner>>::all(self.client.clone());
-        match call(api.get(name)).await {
+        match self.call(Right::GET_PARTNERS, "", api.get(name)).await {
             Ok(partner) => {
                 self.catalogue.seen(&partner);
                 Ok(self.catalogue.get(name))
@@ -134,7 +135,7 @@ impl Context {
             return Ok(SecretSeen::Present(version));
         }
         let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);
-        match call(api.get_metadata(&key.name)).await {
+        match self.call(Right::GET_SECRETS, &key.namespace, api.get_metadata(&key.name)).await {
             Ok(secret) => {
                 self.refusals.answered(key);
                 let version = version_of(&secret);

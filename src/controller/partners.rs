@@ -13,12 +13,13 @@ use tokio::sync::mpsc;
 
 use super::Context;
 use super::catalogue::Listed;
-use super::failure::{ApiFailure, call};
+use super::failure::ApiFailure;
 use super::key::newer;
 use super::leadership::Term;
 use super::reconcile::out_of_office;
 use crate::api::{FIELD_MANAGER, Partner, PartnerStatus};
 use crate::core::{COUNTS_PACE, ObservedPartner, decide_partner};
+use crate::health::Right;
 
 /// After a failed write.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -128,7 +129,7 @@ async fn write(context: &Context, term: Term, partner: &Partner, status: &Partne
     let api = Api::<Partner>::all(context.client.clone());
     context.metrics.writes("Partner", "patch");
     let patch = Patch::Apply(&patch);
-    let write = call(api.patch_status(&name, &params, &patch));
+    let write = context.call(Right::PATCH_PARTNERS, "", api.patch_status(&name, &params, &patch));
     let Some(written) = context.office.during(term, write).await else {
         return Ok(out_of_office(context));
     };

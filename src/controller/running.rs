@@ -1,5 +1,8 @@
 //! A check as it runs, beside reconcile: waits for its place, reads the key, asks the partner, wakes the integration.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,13 +14,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
 use super::catalogue::{Entry, Listed};
-use super::failure::{ApiFailure, call};
+use super::failure::ApiFailure;
 use super::key::Key;
 use super::leadership::Term;
 use super::secrets::version_of;
 use crate::api::{ApiKeySecretRef, Region};
 use crate::check::{Credential, CredentialFault, LaneKey, Order, Place, host_of, wipe};
 use crate::core::{Ended, Failure, Plan, Reason, Tuple, Verdict, digest, region_of};
+use crate::health::Right;
 
 /// After a panic in a check, a bug of ours, it is not made again for this long.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
@@ -146,7 +150,7 @@ impl Run {
 
     async fn read(&self, name: &str) -> Result<Secret, ApiFailure> {
         let api = Api::<Secret>::namespaced(self.context.client.clone(), &self.key.namespace);
-        call(api.get(name)).await
+        self.context.call(Right::GET_SECRETS, &self.key.namespace, api.get(name)).await
     }
 
     /// Asks the partner, with the key that was just read; the place is given back when the answer is there.

@@ -11,7 +11,7 @@ use super::counts::Tally;
 use super::key::{Key, newer};
 use super::leadership::Term;
 use crate::api::PartnerIntegration;
-use crate::core::{Counted, Ended, Fingerprint, Memory, Plan, Refusal, Tuple, check_request};
+use crate::core::{AnchorKind, Counted, Ended, Fingerprint, Memory, Plan, Refusal, Tuple, check_request};
 
 /// The check of one integration.
 enum Slot {
@@ -280,6 +280,15 @@ impl Tracker {
         if let Some(tracked) = self.state().in_term(key, uid, term) {
             tracked.memory = memory;
             tracked.failures = 0;
+        }
+    }
+
+    /// The key that could not be read may be readable now: the next look makes a check.
+    pub fn look_again(&self, key: &Key) {
+        if let Some(tracked) = self.state().objects.get_mut(key)
+            && tracked.memory.anchor.as_ref().is_some_and(|anchor| anchor.kind == AnchorKind::Looked)
+        {
+            tracked.memory.anchor = None;
         }
     }
 

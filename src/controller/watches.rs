@@ -101,6 +101,9 @@ fn explain(verb: &str, failure: ApiFailure) -> String {
     match failure {
         ApiFailure::Forbidden => format!("{verb}: {failure}; grant the operator {verb} on it"),
         ApiFailure::NotFound => format!("{verb}: {failure}; install the CRDs"),
+        ApiFailure::Refused(401) => {
+            format!("{verb}: unauthorized (401); the operator's token is not accepted: has it expired?")
+        }
         failure => format!("{verb}: {failure}"),
     }
 }

@@ -1,0 +1,122 @@
+//! A check that panics, in a process in which others run.
+
+use axum::Router;
+use axum::http::{StatusCode, Uri};
+use kube::Client;
+use kube::runtime::reflector;
+use kube::runtime::watcher::Event;
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+
+use super::*;
+use crate::api::{Partner, PartnerIntegration};
+use crate::check::{Guard, Places, Prober, Resolver};
+use crate::controller::catalogue::Catalogue;
+use crate::controller::events::Events;
+use crate::controller::leadership::Office;
+use crate::controller::refusals::Refusals;
+use crate::controller::secrets::Secrets;
+use crate::controller::tracker::{Check, Tracker};
+use crate::core::{Fingerprint, SecretVersion};
+use crate::health::Health;
+use crate::lease::Leading;
+use crate::metrics::Metrics;
+
+const ENDPOINT: &str = "https://api.example.com";
+
+fn partner() -> Partner {
+    serde_json::from_value(json!({
+        "apiVersion": "integrations.kognitiv.com/v1alpha1",
+        "kind": "Partner",
+        "metadata": {"name": "datadog", "uid": "p", "resourceVersion": "1", "generation": 1},
+        "spec": {
+            "displayName": "Datadog",
+            "regions": [{"name": "eu1", "endpoint": ENDPOINT}],
+            "authentication": {"bearer": {}},
+            "check": {"path": "/"},
+        },
+    }))
+    .unwrap()
+}
+
+/// Named as its Secret is.
+fn integration(name: &str) -> PartnerIntegration {
+    serde_json::from_value(json!({
+        "apiVersion": "integrations.kognitiv.com/v1alpha1",
+        "kind": "PartnerIntegration",
+        "metadata": {"namespace": "shop", "name": name, "uid": name, "resourceVersion": "1"},
+        "spec": {"partner": "datadog", "region": "eu1", "apiKeySecretRef": {"name": name}},
+    }))
+    .unwrap()
+}
+
+/// What a check works with, with two integrations and an API server in whose client a bug waits: to read the Secret `bug` panics,
+/// and there is no other.
+fn context() -> (Arc<Context>, mpsc::UnboundedReceiver<Key>) {
+    let api_server = Router::new().fallback(async |uri: Uri| {
+        assert!(!uri.path().ends_with("/bug"), "a bug");
+        (StatusCode::NOT_FOUND, json!({"kind": "Status", "status": "Failure", "code": 404}).to_string())
+    });
+    let (store, mut writer) = reflector::store();
+    let (tracker, metrics) = (Tracker::default(), Metrics::new(true));
+    tracker.take_office(Term::FIRST);
+    for integration in [integration("bug"), integration("good")] {
+        tracker.seen(&integration);
+        writer.apply_watcher_event(&Event::Apply(serde_json::from_value(json!(integration)).unwrap()));
+    }
+    let guard = Guard::new(Vec::new());
+    let catalogue = Catalogue::new(guard.clone());
+    catalogue.seen(&serde_json::from_value(json!(partner())).unwrap());
+    let (events, _) = Events::new(metrics.clone());
+    let ((wake, woken), (wake_partners, _)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let health = Health::default();
+    let reporter = health.watch("partners");
+    let context = Context {
+        client: Client::new(api_server, "default"),
+        store,
+        tracker,
+        secrets: Secrets::default(),
+        refusals: Refusals::default(),
+        catalogue,
+        places: Places::new(1),
+        prober: Prober::new(guard, Resolver::system()),
+        office: Office::new(watch::channel(Leading::Standby).1),
+        health,
+        events,
+        metrics,
+        wake,
+        wake_partners,
+        before_the_first: [reporter.clone(), reporter],
+    };
+    (Arc::new(context), woken)
+}
+
+fn start(context: &Arc<Context>, name: &str) -> Key {
+    let secret = ApiKeySecretRef { name: name.to_owned(), ..serde_json::from_value(json!({"name": name})).unwrap() };
+    let digest = digest(name, &partner().spec, ENDPOINT, &secret);
+    let secret = SecretVersion { uid: "s".to_owned(), resource_version: "1".to_owned() };
+    let plan =
+        Plan { tuple: Tuple { digest, secret }, proved: false, request: None, began_with: Fingerprint::of(None) };
+    let key = Key::new("shop", name);
+    let spawn = |id| spawn(context.clone(), &key, name, Term::FIRST, id, &plan);
+    context.tracker.start(&key, name, Term::FIRST, &plan, spawn);
+    key
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_panics_gives_its_place_back_ends_no_other_and_is_made_again_a_minute_later() {
+    let (context, mut woken) = context();
+    let check = |key: &Key| context.tracker.view(key, &key.name).unwrap().check;
+    let began = tokio::time::Instant::now();
+    let bug = start(&context, "bug");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // There is one place for the two of them.
+    let good = start(&context, "good");
+    assert_eq!(woken.recv().await.as_ref(), Some(&good));
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(matches!(check(&good), Check::Ended(ended) if ended.verdict == Verdict::NotMade(Reason::SecretNotFound)));
+    assert!(matches!(check(&bug), Check::Open(_)), "nothing is concluded, and nothing is started in its place");
+    assert_eq!(woken.recv().await.as_ref(), Some(&bug));
+    assert!(began.elapsed() >= AFTER_PANIC);
+    assert!(matches!(check(&bug), Check::Idle), "a bug says nothing of a key");
+}
