@@ -77,8 +77,7 @@ impl Health {
     }
 
     /// A call that needs this right, in this namespace or, where it is empty, in the cluster, was answered with 403.
-    /// It is an obstacle until such a call succeeds, or none has been refused for a quarter of an hour: some calls are made only
-    /// when there is something to say. It is logged when it is new, and from time to time while it lasts.
+    /// It is an obstacle until [`granted`](Self::granted), or until none has been refused for a quarter of an hour. It is logged when it is new, and from time to time while it lasts.
     pub fn refused(&self, right: Right, namespace: &str) {
         if self.refused.add(right, namespace, Instant::now()) {
             let Right { verb, resource, group } = right;
@@ -92,7 +91,13 @@ impl Health {
         }
     }
 
-    /// Such a call was let through.
+    /// The rights that are missing, each with a namespace, in no certain order.
+    #[must_use]
+    pub fn missing(&self) -> Vec<(Right, String)> {
+        self.refused.all(Instant::now())
+    }
+
+    /// Such a call was let through, or would be.
     pub fn granted(&self, right: Right, namespace: &str) {
         if self.refused.remove(right, namespace) {
             let Right { verb, resource, group } = right;

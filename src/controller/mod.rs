@@ -16,6 +16,7 @@ mod partners;
 mod publish;
 mod reconcile;
 mod refusals;
+mod rights;
 mod running;
 mod secrets;
 mod series;
@@ -193,6 +194,7 @@ pub async fn run(
     context.metrics.attach(live);
     let events = AbortOnDropHandle::new(tokio::spawn(events::write(context.clone(), told)));
     let refusals = AbortOnDropHandle::new(tokio::spawn(refusals::look_again(context.clone())));
+    let rights = AbortOnDropHandle::new(tokio::spawn(rights::look_again(context.clone())));
     let secrets = {
         let (context, named) = (context.clone(), reporters.0);
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -210,7 +212,7 @@ pub async fn run(
         .run(reconcile::reconcile, |object, error, context| reconcile::backoff(&object, error, &context), context)
         .for_each(|_| std::future::ready(()))
         .await;
-    drop((secrets, partners, terms, events, refusals));
+    drop((secrets, partners, terms, events, refusals, rights));
 }
 
 /// Nothing is sent or written after the controller, however it ends: the Lease may be released next.

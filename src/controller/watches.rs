@@ -55,13 +55,30 @@ impl Pauses {
     }
 }
 
+/// What a watch shows, begun anew with a list where the API server says, before it begins, that its version is too old. kube
+/// does so only where that is said in the midst of a watch, and otherwise asks for the same version without end.
+fn watched<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    futures::stream::unfold(None, move |running| {
+        let mut events = running.unwrap_or_else(|| watch(api.clone(), watcher::Config::default()).boxed());
+        async move {
+            let event = events.next().await?;
+            let too_old = matches!(&event, Err(watcher::Error::WatchStartFailed(error))
+                if ApiFailure::from(error) == ApiFailure::Refused(410));
+            Some((event, (!too_old).then_some(events)))
+        }
+    })
+}
+
 /// Events of one kind, without end. Errors are reported and waited out here; no listener sees them.
 fn events<K>(api: Api<K>, reporter: Reporter) -> impl Stream<Item = Event<K>> + Send
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
     let mut pauses = Pauses::new();
-    let events = watch(api, watcher::Config::default()).then(move |event| {
+    let events = watched(api).then(move |event| {
         let mut pause = None;
         match &event {
             Ok(Event::InitDone) => reporter.listed(),

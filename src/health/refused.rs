@@ -73,16 +73,19 @@ impl Refused {
         self.lock().get_mut(&right).is_some_and(|namespaces| namespaces.remove(namespace).is_some())
     }
 
+    /// What is missing `now`.
+    pub fn all(&self, now: Instant) -> Vec<(Right, String)> {
+        let refused = self.lock();
+        let all = refused.iter().flat_map(|(right, namespaces)| {
+            let current = namespaces.iter().filter(|(_, times)| now.duration_since(times.last) < FORGOTTEN_AFTER);
+            current.map(|(name, _)| (*right, name.clone()))
+        });
+        all.collect()
+    }
+
     /// A line for each right that is missing `now`.
     pub fn lines(&self, now: Instant) -> Vec<String> {
-        let line = |(right, namespaces): (&Right, &BTreeMap<String, Times>)| {
-            let current = |(name, times): (&String, &Times)| {
-                (now.duration_since(times.last) < FORGOTTEN_AFTER).then(|| name.clone())
-            };
-            let namespaces: Vec<String> = namespaces.iter().filter_map(current).collect();
-            (!namespaces.is_empty()).then(|| words(*right, &namespaces))
-        };
-        self.lock().iter().filter_map(line).collect()
+        self.all(now).chunk_by(|a, b| a.0 == b.0).filter_map(words).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Right, BTreeMap<String, Times>>> {
@@ -90,15 +93,16 @@ impl Refused {
     }
 }
 
-fn words(right: Right, namespaces: &[String]) -> String {
-    let Right { resource, verb, group: _ } = right;
-    let named: Vec<&str> = namespaces.iter().map(String::as_str).filter(|name| !name.is_empty()).take(NAMED).collect();
-    let place = match namespaces.len().saturating_sub(NAMED) {
-        _ if named.is_empty() => String::new(),
-        0 => format!(" in {}", named.join(", ")),
-        more => format!(" in {} and {more} more", named.join(", ")),
+/// Of one right, in these places.
+fn words(places: &[(Right, String)]) -> Option<String> {
+    let Right { resource, verb, group: _ } = places.first()?.0;
+    let named: Vec<&str> = places.iter().map(|(_, name)| name.as_str()).filter(|name| !name.is_empty()).collect();
+    let place = match (named.is_empty(), named.len().saturating_sub(NAMED)) {
+        (true, _) => String::new(),
+        (false, 0) => format!(" in {}", named.join(", ")),
+        (false, more) => format!(" in {} and {more} more", named[..NAMED].join(", ")),
     };
-    format!("{resource}: {verb}: forbidden (403){place}; grant the operator {verb} on it")
+    Some(format!("{resource}: {verb}: forbidden (403){place}; grant the operator {verb} on it"))
 }
 
 #[cfg(test)]

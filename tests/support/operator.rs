@@ -63,11 +63,29 @@ const ACCESS: [&str; 6] =
 /// # Errors
 /// The manifests are refused, or no token is given out.
 pub async fn kubeconfig(plane: &ControlPlane) -> Result<PathBuf> {
+    plane.kubeconfig_for(NAME, &access(plane).await?)
+}
+
+/// Applies the access of `deploy/base`, and gives a token of the operator's `ServiceAccount`.
+///
+/// # Errors
+/// As of [`kubeconfig`].
+pub async fn access(plane: &ControlPlane) -> Result<String> {
     let base = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base");
     let files = ACCESS.map(|name| format!("--filename={base}/{name}.yaml"));
     let files = files.iter().map(String::as_str);
     plane.kubectl(&["apply", "--server-side"].into_iter().chain(files).collect::<Vec<_>>()).await?;
-    plane.kubeconfig_for(NAME, &token(plane.client()?).await?)
+    token(plane.client()?).await
+}
+
+/// Lets the operator write binding Secrets, as `deploy/components/bindings` does.
+///
+/// # Errors
+/// The manifests are refused.
+pub async fn allow_bindings(plane: &ControlPlane) -> Result<()> {
+    let access = concat!("--filename=", env!("CARGO_MANIFEST_DIR"), "/deploy/components/bindings/cluster-role.yaml");
+    plane.kubectl(&["apply", "--server-side", access]).await?;
+    Ok(())
 }
 
 /// The same with a token of its own, for one of several instances, and how the audit log calls that token.
