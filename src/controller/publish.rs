@@ -11,12 +11,13 @@ use kube::{Api, Resource, ResourceExt};
 use super::Context;
 use super::bindings::{MANAGED_BY, REGION, VERIFIED};
 use super::catalogue::Entry;
-use super::failure::{ApiFailure, call};
+use super::failure::ApiFailure;
 use super::key::Key;
 use super::secrets::version_of;
 use crate::api::{ApiKeySecretRef, FIELD_MANAGER, PartnerIntegration};
 use crate::check::{published, published_keys, wipe};
 use crate::core::{Held, Publication, Refusal, region_of};
+use crate::health::Right;
 
 /// The type of a binding Secret: `servicebinding.io/` and its `type` entry (servicebinding.io 1.1, "Well-known Secret Entries").
 const TYPE: &str = "partner";
@@ -51,7 +52,7 @@ impl Context {
         let written = match &publication.over {
             None => {
                 let fresh = Secret { data: Some(std::mem::take(&mut data)), ..empty(integration, publication) };
-                self.create(&api, fresh).await
+                self.create(&api, &namespace, fresh).await
             }
             Some(over) => self.replace(&api, integration, publication, over, &mut data).await,
         };
@@ -109,7 +110,7 @@ impl Context {
         };
         let source =
             Key { namespace: integration.namespace().unwrap_or_default().into(), name: key.name.as_str().into() };
-        let mut secret = match call(api.get(&key.name)).await {
+        let mut secret = match self.call(Right::GET_SECRETS, &source.namespace, api.get(&key.name)).await {
             Ok(secret) => secret,
             Err(ApiFailure::NotFound) => {
                 self.secrets.forget(&source);
@@ -133,10 +134,9 @@ impl Context {
         Ok(Some(data))
     }
 
-    async fn create(&self, api: &Api<Secret>, secret: Secret) -> Result<ObjectMeta, ApiFailure> {
+    async fn create(&self, api: &Api<Secret>, namespace: &str, mut secret: Secret) -> Result<ObjectMeta, ApiFailure> {
         self.metrics.writes("Secret", "create");
-        let mut secret = secret;
-        let created = call(api.create(&parameters(), &secret)).await;
+        let created = self.call(Right::CREATE_SECRETS, namespace, api.create(&parameters(), &secret)).await;
         wipe(secret.data.get_or_insert_default());
         created.map(kept)
     }
@@ -150,7 +150,8 @@ impl Context {
         over: &crate::core::SecretVersion,
         data: &mut BTreeMap<String, ByteString>,
     ) -> Result<ObjectMeta, ApiFailure> {
-        let meta = kept(call(api.get(&publication.name)).await?);
+        let namespace = integration.namespace().unwrap_or_default();
+        let meta = kept(self.call(Right::GET_SECRETS, &namespace, api.get(&publication.name)).await?);
         let mut secret = empty(integration, publication);
         if meta.uid.as_ref() != Some(&over.uid) || meta.resource_version.as_ref() != Some(&over.resource_version) {
             return Err(ApiFailure::Conflict);
@@ -161,7 +162,8 @@ impl Context {
         secret.metadata.annotations.get_or_insert_default().extend(ours.annotations.unwrap_or_default());
         secret.data = Some(std::mem::take(data));
         self.metrics.writes("Secret", "update");
-        let replaced = call(api.replace(&publication.name, &parameters(), &secret)).await;
+        let replaced =
+            self.call(Right::UPDATE_SECRETS, &namespace, api.replace(&publication.name, &parameters(), &secret)).await;
         wipe(secret.data.get_or_insert_default());
         replaced.map(kept)
     }
@@ -183,7 +185,7 @@ impl Context {
             let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
             let secret = Key { namespace: namespace.as_str().into(), name: name.as_str().into() };
             self.metrics.writes("Secret", "delete");
-            match call(api.delete(name, &params)).await {
+            match self.call(Right::DELETE_SECRETS, &namespace, api.delete(name, &params)).await {
                 Ok(_) | Err(ApiFailure::NotFound) => self.bindings.gone(&secret),
                 Err(ApiFailure::Conflict) => self.look(&api, &secret).await?,
                 Err(failure) => {
@@ -204,7 +206,7 @@ impl Context {
 
     /// Reads the metadata of a binding live.
     pub async fn look(&self, api: &Api<Secret>, secret: &Key) -> Result<(), ApiFailure> {
-        match call(api.get_metadata(&secret.name)).await {
+        match self.call(Right::GET_SECRETS, &secret.namespace, api.get_metadata(&secret.name)).await {
             Ok(found) => {
                 self.bindings.seen(secret, found.meta(), true);
                 Ok(())

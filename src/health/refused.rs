@@ -28,6 +28,12 @@ pub struct Right {
 impl Right {
     /// To read the key of an integration.
     pub const GET_SECRETS: Self = Self { resource: "secrets", verb: "get", group: "" };
+    /// To publish a binding.
+    pub const CREATE_SECRETS: Self = Self { resource: "secrets", verb: "create", group: "" };
+    /// To write a binding again.
+    pub const UPDATE_SECRETS: Self = Self { resource: "secrets", verb: "update", group: "" };
+    /// To withdraw a binding.
+    pub const DELETE_SECRETS: Self = Self { resource: "secrets", verb: "delete", group: "" };
     /// To look whether a partner is really not in the catalogue.
     pub const GET_PARTNERS: Self = Self { resource: "partners", verb: "get", group: crate::api::GROUP };
     /// To list the catalogue at the beginning of a term in office.
