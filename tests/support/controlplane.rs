@@ -22,6 +22,7 @@ use rcgen::KeyPair;
 use tokio::sync::OnceCell;
 
 pub use cluster::{install_crds, namespace};
+pub use flags::emulated;
 pub use kubectl::Ran;
 pub use observed::{Audited, Kind, Requests};
 

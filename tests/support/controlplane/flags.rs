@@ -35,6 +35,11 @@ pub fn assets() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The older version that every API server of this run is to emulate, for example `1.34`; `make test-versions` sets it.
+pub fn emulated() -> Option<String> {
+    std::env::var("EMULATED_VERSION").ok().filter(|version| !version.is_empty())
+}
+
 /// The version of Kubernetes that `make controlplane` builds, for example `v1.37.2`.
 pub fn version() -> Result<&'static str> {
     let mut words = PINNED.lines().filter_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "));
@@ -96,6 +101,7 @@ pub fn apiserver(assets: &Path, folder: &Path, port: u16, options: &Options) -> 
         format!("--audit-log-path={}", file("audit.log")),
         "--audit-log-mode=blocking".to_owned(),
     ];
+    command.extend(emulated().map(|version| format!("--emulated-version=kube={version}")));
     command.extend(options.apiserver_flags.iter().cloned());
     command
 }
@@ -117,7 +123,8 @@ pub fn controller_manager(assets: &Path, folder: &Path) -> Result<Vec<String>> {
         format!("--root-ca-file={}", file("ca.crt")),
         // Only what a cluster without nodes needs.
         "--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller,\
-         serviceaccount-token-controller,clusterrole-aggregation-controller,root-ca-certificate-publisher-controller"
+         serviceaccount-token-controller,clusterrole-aggregation-controller,root-ca-certificate-publisher-controller,\
+         validatingadmissionpolicy-status-controller"
             .to_owned(),
     ])
 }
