@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help controlplane build test lint generate demo clean
+.PHONY: help controlplane build test test-versions lint generate demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,15 @@ build: ## Build the operator, optimised
 
 test: controlplane ## Run all tests, against a real API server too
 	cargo test --locked --all-targets
+
+# The versions of Kubernetes that are supported; each must be one that the pinned API server can emulate. Tests mostly wait.
+VERSIONS ?= 1.34 1.35 1.36 1.37
+
+test-versions: controlplane ## The API, the policies and the operator's main job on every supported version of Kubernetes (VERSIONS="1.34")
+	@for version in $(VERSIONS); do \
+		echo "Kubernetes $$version"; \
+		EMULATED_VERSION=$$version cargo test --quiet --locked --test api --test policies -- --test-threads=8; \
+	done
 
 lint: ## Formatting, clippy, documentation, generated files up to date, licences
 	cargo fmt --check

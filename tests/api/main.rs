@@ -12,3 +12,4 @@ mod manifests;
 mod partner;
 mod partner_check;
 mod status;
+mod version;
