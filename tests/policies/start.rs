@@ -11,7 +11,8 @@ use crate::ground::{
 };
 use crate::support::controlplane::{emulated, namespace};
 
-/// How long is written after each start, from the first answer on. With `failurePolicy: Fail` the refusals last for half a minute.
+/// How long is written after each start, from the first answer on. With `failurePolicy: Fail` there are
+/// refusals after some of the starts, for up to half a minute: hence several.
 const WHILE: Duration = Duration::from_secs(3);
 const POLICIES: [&str; 3] = ["region-is-offered", "may-read-secret", "partner-in-use"];
 
