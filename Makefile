@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help controlplane build test test-versions lint generate demo clean
+.PHONY: help controlplane build test test-versions gitops lint generate demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ controlplane: ## Build kube-apiserver, etcd, kubectl, kube-controller-manager, i
 build: ## Build the operator, optimised
 	cargo build --release --locked
 
-test: controlplane ## Run all tests, against a real API server too
+test: controlplane gitops ## Run all tests, against a real API server too
 	cargo test --locked --all-targets
 
 # The versions of Kubernetes that are supported; each must be one that the pinned API server can emulate. Tests mostly wait.
@@ -24,6 +24,12 @@ test-versions: controlplane ## The API, the policies and the operator's main job
 		echo "Kubernetes $$version"; \
 		EMULATED_VERSION=$$version cargo test --quiet --locked --test api --test policies -- --test-threads=8; \
 	done
+
+# count=1: the cache of go test does not know the scripts, which are outside of the module.
+# The rest, with the objects of the real operator, is one of all tests: cargo test --test gitops.
+gitops: ## Test Argo CD's health scripts, and build what judges our objects as GitOps tools do (needs Go)
+	@hack/gitops/build.sh >/dev/null
+	cd hack/gitops && go vet ./... && go test -count=1 ./...
 
 lint: ## Formatting, clippy, documentation, generated files up to date, licences
 	cargo fmt --check
