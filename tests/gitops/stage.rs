@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
+use partner_integration_operator::api::PartnerIntegration;
 use serde_json::{Value, json};
 
 use crate::support::controlplane::ControlPlane;
 use crate::support::operator::{NAME, Operator};
 use crate::support::partner::Behaviour;
 use crate::support::wait_for;
-use crate::world::{ALLOW, LIMIT, World, own_operator, own_plane};
+use crate::world::{ALLOW, LIMIT, World, condition, is_observed, own_operator, own_plane};
 
 /// What each region of the partner does.
 fn regions() -> Vec<(&'static str, Behaviour)> {
@@ -87,6 +88,10 @@ impl Stage {
         for name in PARTNERS {
             partner_is_observed(world, name).await;
         }
+        let disabled = |it: &PartnerIntegration| {
+            condition(it, "Ready").is_some_and(|ready| ready.reason == "BindingsDisabled") && is_observed(it)
+        };
+        world.until("bindings-disabled", "BindingsDisabled", disabled).await;
         hiccup(world).await;
         change(world).await;
         let mut integrations = list(world, "partnerintegrations").await;
@@ -213,6 +218,7 @@ async fn create_integrations(world: &World<'_>) {
     create("suspended", "valid", json!({"suspend": true})).await;
     create("added", "valid", bare.clone()).await;
     create("connected", "valid", json!({})).await;
+    create("bindings-disabled", "valid", json!({"binding": {"secretName": "acme-loyalty-connection"}})).await;
     create("changed", "patient", json!({})).await;
     create("check-failing", "valid", json!({"region": "hiccup"})).await;
     create("added-partner-not-found", "absent", bare).await;

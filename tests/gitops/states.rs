@@ -37,6 +37,10 @@ pub const INTEGRATIONS: &[State] = &[
     state("connected", "Enabled", "Connected", "Current", "Healthy"),
     // Below the failure threshold it is connected, and applications go on using it.
     state("check-failing", "Enabled", "CheckFailing", "Current", "Healthy"),
+    // Connected, and applications cannot have it: started without --bindings, this integration wants a binding. The other
+    // reasons about bindings (docs/gitops.md) differ from this one in nothing that a tool looks at, but BindingFailed is
+    // Reconciling, as the next ones are.
+    state("bindings-disabled", "Enabled", "BindingsDisabled", "Failed", "Degraded"),
     // What waits for an object in the cluster, which a sync may well bring in a moment.
     state("added-partner-not-found", "Available", "PartnerNotFound", "InProgress", "Progressing"),
     state("partner-not-found", "Failed", "PartnerNotFound", "InProgress", "Progressing"),
