@@ -2,11 +2,13 @@
 # Builds what the tests and the demo run against: etcd, kubectl, kube-apiserver and kube-controller-manager, at the versions
 # that go.mod beside this file pins. Only what is missing is built, into .cache/controlplane/VERSION (git ignores it).
 #
-#   build.sh               build, then print the folder on the last line
-#   build.sh --print-dir   only print the folder; fails when something is missing in it
+#   build.sh                build, then print the folder on the last line
+#   build.sh NAME...        these as well: kubelet, kube-proxy, kube-scheduler; what a node of one's own needs (hack/node)
+#   build.sh --print-dir [NAME...]   only print the folder; fails when something is missing in it
 #
 # KUBEBUILDER_ASSETS=DIR with kube-apiserver, etcd and kubectl in it (the convention of envtest): nothing is built.
-# kube-controller-manager is optional there; what needs it says so.
+# kube-controller-manager is optional there; what needs it says so. With NAMEs it is not looked at: all parts of a node come
+# from one version.
 set -eu
 
 module=$(cd "$(dirname "$0")" && pwd)
@@ -14,6 +16,7 @@ version=$(awk '$1 == "k8s.io/kubernetes" { print $2; exit }' "$module/go.mod")
 cache=$(cd "$module/../.." && pwd)/.cache/controlplane
 dir=$cache/$version
 lock=$cache/.lock
+wanted='etcd kubectl kube-apiserver kube-controller-manager'
 building=''
 compiler=''
 locked=''
@@ -66,20 +69,33 @@ need_go() {
     found=$(cd "$module" && go version 2>&1) || fail "Go $needed or newer is needed: $how. Go says: $found"
 }
 
-# build NAME PACKAGE WHICH HOW-LONG
+# recipe NAME: its package, and about how long it takes on 2 cores the first time. Fails for a name that is not known.
+recipe() {
+    case $1 in
+    etcd) echo 'go.etcd.io/etcd/server/v3 10 s' ;;
+    kube-apiserver) echo "k8s.io/kubernetes/cmd/$1 3 min" ;;
+    kube-controller-manager) echo "k8s.io/kubernetes/cmd/$1 1 min" ;;
+    kubectl | kubelet | kube-proxy | kube-scheduler) echo "k8s.io/kubernetes/cmd/$1 20 s" ;;
+    *) return 1 ;;
+    esac
+}
+
+# build NAME WHICH OF-HOW-MANY
 build() {
     if [ -x "$dir/$1" ]; then
-        say "$1 ($3 of 4) is there"
+        say "$1 ($2 of $3) is there"
         return
     fi
-    say "$1 ($3 of 4), about $4 the first time"
+    how=$(recipe "$1")
+    say "$1 ($2 of $3), about ${how#* } the first time"
     from=$(date +%s)
     minor=${version#v1.}
     stamp=k8s.io/component-base/version
     (
         cd "$module"
-        exec go build -mod=readonly -buildvcs=false -trimpath -o "$building/$1" -ldflags "-s -w \
-            -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=${minor%%.*}" "$2"
+        # Without cgo: no C compiler is needed, and the binary runs anywhere.
+        exec env CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -o "$building/$1" -ldflags "-s -w \
+            -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=${minor%%.*}" "${how%% *}"
     ) >&2 &
     compiler=$!
     while kill -0 "$compiler" 2>/dev/null; do
@@ -93,7 +109,17 @@ build() {
     say "$1 is built, $(($(date +%s) - from)) s"
 }
 
-if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+print_only=''
+if [ "${1:-}" = --print-dir ]; then
+    print_only=yes
+    shift
+fi
+for each in "$@"; do
+    recipe "$each" >/dev/null || fail "usage: $0 [--print-dir] [NAME...]; no binary is called $each"
+    case " $wanted " in *" $each "*) ;; *) wanted="$wanted $each" ;; esac
+done
+
+if [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ $# -eq 0 ]; then
     missing=$(absent "$KUBEBUILDER_ASSETS" kube-apiserver etcd kubectl)
     [ -z "$missing" ] || fail "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks$missing; unset it to have them built"
     say "KUBEBUILDER_ASSETS is set: nothing to build"
@@ -101,11 +127,11 @@ if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     exit 0
 fi
 
-missing=$(absent "$dir" etcd kubectl kube-apiserver kube-controller-manager)
-if [ "${1:-}" = --print-dir ]; then
+# Names are words: the splitting is meant.
+# shellcheck disable=SC2086
+missing=$(absent "$dir" $wanted)
+if [ -n "$print_only" ]; then
     [ -z "$missing" ] || fail "missing in $dir:$missing; run \`make controlplane\`"
-elif [ $# -gt 0 ]; then
-    fail "usage: $0 [--print-dir]"
 elif [ -n "$missing" ]; then
     need_go
     mkdir -p "$dir"
@@ -118,10 +144,13 @@ elif [ -n "$missing" ]; then
     building=$cache/.building.$$
     mkdir "$building"
     say "Kubernetes $version in $dir: 5 to 9 min on 2 cores and 800 MB of Go modules the first time, nothing after"
-    build etcd go.etcd.io/etcd/server/v3 1 '10 s'
-    build kubectl k8s.io/kubernetes/cmd/kubectl 2 '20 s'
-    build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver 3 '3 min'
-    build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager 4 '1 min'
+    # shellcheck disable=SC2086
+    total=$(set -- $wanted && echo $#)
+    number=0
+    for each in $wanted; do
+        number=$((number + 1))
+        build "$each" "$number" "$total"
+    done
     say "ready after $(elapsed)"
 else
     say "Kubernetes $version is there"
