@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help controlplane build test test-versions gitops lint generate demo clean
+.PHONY: help controlplane build test test-versions gitops lint generate demo e2e clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 controlplane: ## Build kube-apiserver, etcd, kubectl, kube-controller-manager, if missing (5 to 9 min once, needs Go)
 	@hack/controlplane/build.sh >/dev/null
@@ -44,6 +44,9 @@ generate: ## Write crds/ and the reference page again, from the types
 demo: controlplane ## Show the main job on a real API server (KEEP=1: stay up to play with it)
 	cargo build --locked --bins --example demo
 	@cargo run --quiet --locked --example demo
+
+e2e: ## Install it on the cluster of KUBECONFIG, else on a node of our own (root), and try everything (KEEP=1: leave it)
+	@hack/e2e/run.sh
 
 clean: ## Remove what was built, the control plane too
 	cargo clean

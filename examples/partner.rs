@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::{get, post};
 use clap::Parser;
 use support::Result;
 use support::partner::{Behaviour, SimPartner};
@@ -28,7 +28,7 @@ struct Arguments {
     /// Where it serves HTTPS; port 0 is any free one.
     #[arg(long, default_value = "127.0.0.1:9443")]
     listen: SocketAddr,
-    /// Where it takes orders, plain HTTP; only loopback makes sense.
+    /// Where it takes orders, plain HTTP; only loopback makes sense, or a pod's own address.
     #[arg(long, default_value = "127.0.0.1:9444")]
     control: SocketAddr,
     /// The file that its authority's certificate is written to.
@@ -90,9 +90,9 @@ async fn main() -> Result<()> {
     let listener = tokio::net::TcpListener::bind(arguments.control).await?;
     let control = listener.local_addr()?;
     println!("orders: curl -X POST 'http://{control}/control?behaviour=down', also with &region=… and &seconds=…");
-    println!("behaviours: {WORDS}; GET /control counts what it has seen");
+    println!("behaviours: {WORDS}; GET /control counts what it has seen, GET /ca gives its authority's certificate");
     let orders = post(order).get(count);
-    let app = axum::Router::new().route("/control", orders).with_state(Arc::new(partner));
+    let app = axum::Router::new().route("/control", orders).route("/ca", get(authority)).with_state(Arc::new(partner));
     let stop = async {
         // Without a signal handler there is nothing to wait for but the end.
         let _ = tokio::signal::ctrl_c().await;
@@ -121,6 +121,10 @@ async fn order(State(partner): State<Arc<SimPartner>>, RawQuery(query): RawQuery
         }
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
     }
+}
+
+async fn authority(State(partner): State<Arc<SimPartner>>) -> String {
+    partner.ca_pem()
 }
 
 async fn count(State(partner): State<Arc<SimPartner>>) -> String {
