@@ -19,6 +19,7 @@ pub async fn print(cluster: &Cluster) {
         &["-n", SYSTEM, "get", "lease", RELEASE, "-o", "yaml"],
         &["-n", SYSTEM, "describe", "pods"],
         &["-n", ACME, "describe", "pods"],
+        &["-n", SHOP, "describe", "pods"],
         &["-n", SYSTEM, "get", "events", "--sort-by=.lastTimestamp"],
         &["-n", SHOP, "get", "events", "--sort-by=.lastTimestamp"],
         &["-n", SYSTEM, "logs", &selector, "--prefix", "--tail=60"],

@@ -143,12 +143,14 @@ pub fn integration(name: &str) -> String {
     )
 }
 
-async fn set_key(stage: &Stage, key: &str) -> Result<()> {
+/// Puts a key into the Secret that all integrations here name.
+pub async fn set_key(stage: &Stage, key: &str) -> Result<()> {
     let patch = format!(r#"{{"stringData":{{"api-key":"{key}"}}}}"#);
     stage.kubectl(&["-n", SHOP, "patch", "secret", "acme-loyalty", "-p", &patch]).await?;
     Ok(())
 }
 
-fn sample(name: &str) -> Result<String> {
+/// A file of `deploy/samples`.
+pub fn sample(name: &str) -> Result<String> {
     Ok(std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/samples").join(name))?)
 }

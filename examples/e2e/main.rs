@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod access;
+mod bindings;
 mod cluster;
 mod diagnosis;
 mod integrations;
@@ -90,6 +91,7 @@ async fn play(stage: &mut Stage) -> Result<()> {
     integrations::rotation(stage).await?;
     integrations::partner_away(stage).await?;
     integrations::edited_all_the_time(stage).await?;
+    bindings::application(stage).await?;
 
     takeover::leader_deleted(stage).await?;
     takeover::leader_hangs(stage).await?;

@@ -80,7 +80,7 @@ async fn helm(stage: &Stage, verb: &str, chart: &str, further: &[&str]) -> Resul
     let network = format!("--set=allowNetworks={{{}}}", partner_address(stage).await?);
     let (repository, tag) = (format!("--set=image.repository={repository}"), format!("--set-string=image.tag={tag}"));
     let mut arguments = vec![verb, RELEASE, chart, "--namespace", SYSTEM, "--wait=watcher", "--timeout=2m"];
-    arguments.extend([network.as_str(), &repository, &tag]);
+    arguments.extend([network.as_str(), &repository, &tag, "--set=bindings.enabled=true"]);
     arguments.extend(further);
     note(&format!("$ {}", spelled("helm", &arguments)));
     let said = stage.cluster.helm(&arguments).await?;
