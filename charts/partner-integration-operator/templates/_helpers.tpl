@@ -82,7 +82,7 @@ annotations:
   verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 # The operator asks for metadata when it lists and watches, and gets the data of a Secret that an integration names.
 # RBAC cannot say so: whoever may list or watch Secrets may read them all. `secretWatch: none` does with get.
 - apiGroups: [""]
