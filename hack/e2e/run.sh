@@ -108,6 +108,6 @@ say 'The cluster is there, and has the images.'
 if [ -n "${KEEP:-}" ]; then arguments+=(--keep); fi
 status=0
 ${in_cluster[@]+"${in_cluster[@]}"} "${CARGO_TARGET_DIR:-target}/debug/examples/e2e" \
-    --image "$image" --partner-image "$partner_image" ${arguments[@]+"${arguments[@]}"} 9>&- || status=$?
+    --chart charts/partner-integration-operator --image "$image" --partner-image "$partner_image" ${arguments[@]+"${arguments[@]}"} 9>&- || status=$?
 say "After the builds it took $((SECONDS - built)) s."
 exit $status

@@ -26,6 +26,6 @@ install_packages() {
 build_program() {
     if [ -x "$bin/$1" ] && [ -z "$(find "$here/go.mod" "$here/go.sum" "$here/$1" -newer "$bin/$1")" ]; then return; fi
     say "building $1, about $2 the first time"
-    (cd "$here" && CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -ldflags '-s -w' -o "$bin/.$1.$$" "./$1")
-    mv "$bin/.$1.$$" "$bin/$1"
+    (cd "$here" && CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -ldflags '-s -w' -o "$bin/.$1.new" "./$1")
+    mv "$bin/.$1.new" "$bin/$1"
 }

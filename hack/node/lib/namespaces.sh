@@ -6,6 +6,9 @@
 # born PID: when a process was started, in clock ticks since boot; a pid alone may have come to mean another.
 born() { [ -r "/proc/$1/stat" ] && sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 
+# A process that has ended may stay listed until its parent has looked. The first one of a PID namespace ends after all others.
+runs() { [ -n "$1" ] && grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
+
 # Sets holder, if it runs.
 find_holder() {
     local birth
@@ -80,7 +83,7 @@ down() {
         find_first
         kill -9 "$holder"
         for try in $(seq 100); do
-            [ -d "/proc/$holder" ] || { [ -n "$first" ] && [ -d "/proc/$first" ]; } || break
+            runs "$holder" || runs "$first" || break
             sleep 0.1
         done
     fi
