@@ -23,7 +23,8 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Serves until it is dropped.
 ///
 /// `/livez` answers 200 as long as the event loop turns. `/readyz` answers 200 once every watch has listed, else 503
-/// with a line for each thing that stands in the way. `/metrics` answers in `OpenMetrics` to whoever asks for it, as
+/// with a line for each thing that stands in the way. Of several namespaces (`--namespace`) one that is refused is told in
+/// the words of the 200: whoever replaces instances waits for readiness, and must not wait for one namespace's owner. `/metrics` answers in `OpenMetrics` to whoever asks for it, as
 /// Prometheus does, else in the older text format.
 pub async fn serve(listener: TcpListener, health: Health, metrics: Metrics) {
     let app = Router::new()
@@ -48,7 +49,8 @@ async fn expose(metrics: Metrics, headers: HeaderMap) -> Response {
 fn ready(health: &Health) -> (StatusCode, String) {
     let obstacles = health.obstacles();
     if obstacles.is_empty() {
-        (StatusCode::OK, "ok\n".to_owned())
+        let unserved = health.unserved().into_iter().map(|line| format!("not served: {line}\n"));
+        (StatusCode::OK, "ok\n".to_owned() + &unserved.collect::<String>())
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n") + "\n")
     }

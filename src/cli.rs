@@ -1,6 +1,7 @@
 //! The command line: `run` and `crd`.
 
 mod election;
+mod scope;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
 use crate::{admin, api, controller};
 use election::Election;
+use scope::Watching;
 
 /// Connects partner applications, and says of each whether it is Available, Enabled or Failed.
 #[derive(Debug, Parser)]
@@ -61,6 +63,8 @@ struct Run {
         default_missing_value = "true"
     )]
     bindings: bool,
+    #[command(flatten)]
+    watching: Watching,
     #[command(flatten)]
     election: Election,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
@@ -137,6 +141,7 @@ fn run(arguments: Run) -> Result<(), Fatal> {
         context,
         allow_network,
         bindings,
+        watching,
         election,
         admin_address,
         integration_metrics,
@@ -158,8 +163,8 @@ fn run(arguments: Run) -> Result<(), Fatal> {
         let config = config(kubeconfig, context).await?;
         let client = Client::try_from(config.clone())?;
         let (leading, campaign) = election.start(&client, &config, &health)?;
-        let settings =
-            controller::Settings { guard: Guard::new(allow_network), resolver: Resolver::system(), bindings };
+        let (guard, resolver) = (Guard::new(allow_network), Resolver::system());
+        let settings = controller::Settings { guard, resolver, bindings, scope: watching.scope() };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %admin_address, "starting");
         let work = controller::run(client, settings, health, metrics, leading, stop.clone());
         tokio::select! {

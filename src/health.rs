@@ -19,11 +19,15 @@ const FAILING_FOR: Duration = Duration::from_secs(45);
 /// The state of every watch, of the Lease and of the rights that were found to be missing, as `/readyz` tells it.
 #[derive(Clone, Default)]
 pub struct Health {
-    parts: Arc<Mutex<BTreeMap<&'static str, Entry>>>,
+    parts: Arc<Mutex<BTreeMap<String, Entry>>>,
     refused: Arc<Refused>,
 }
 
 struct Entry {
+    /// What is watched; one entry for each namespace may be about the same.
+    kind: &'static str,
+    /// The namespace that it is about, of several.
+    namespace: Option<String>,
     /// What is waited for before it works for the first time.
     first: &'static str,
     /// For how long a failure counts, if nothing more is heard.
@@ -37,26 +41,49 @@ struct Entry {
 #[derive(Clone)]
 pub struct Reporter {
     health: Health,
-    name: &'static str,
+    name: String,
+}
+
+impl Entry {
+    fn problem(&self) -> Option<String> {
+        match (&self.failed, self.listed) {
+            (Some((at, words)), true) if at.elapsed() < self.fails_for => Some(words.clone()),
+            (Some((_, words)), false) => Some(words.clone()),
+            (None, false) => Some(format!("waiting for {}", self.first)),
+            (_, true) => None,
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        *self.settled.borrow()
+    }
 }
 
 impl Health {
     /// Puts a watch on the board; until it has listed, the operator is not ready.
     #[must_use]
     pub fn watch(&self, name: &'static str) -> Reporter {
-        self.part(name, "the first list", FAILING_FOR)
+        self.part(name, None, "the first list", FAILING_FOR)
+    }
+
+    /// The same for one of several namespaces: once it has been refused, it is no obstacle as long as another one works.
+    #[must_use]
+    pub fn watch_in(&self, name: &'static str, namespace: &str) -> Reporter {
+        self.part(name, Some(namespace), "the first list", FAILING_FOR)
     }
 
     /// Puts the Lease on the board: an instance that cannot look at it could not take over. It says of each try how it
     /// ended, so a failure counts until one succeeds.
     #[must_use]
     pub fn lease(&self) -> Reporter {
-        self.part("lease", "the first look", Duration::MAX)
+        self.part("lease", None, "the first look", Duration::MAX)
     }
 
-    fn part(&self, name: &'static str, first: &'static str, fails_for: Duration) -> Reporter {
-        let settled = watch::Sender::default();
-        self.entries().entry(name).or_insert(Entry { first, fails_for, listed: false, failed: None, settled });
+    fn part(&self, kind: &'static str, namespace: Option<&str>, first: &'static str, fails_for: Duration) -> Reporter {
+        let name = namespace.map_or_else(|| kind.to_owned(), |namespace| format!("{kind} in {namespace}"));
+        let (namespace, settled) = (namespace.map(str::to_owned), watch::Sender::default());
+        let entry = Entry { kind, namespace, first, fails_for, listed: false, failed: None, settled };
+        self.entries().entry(name.clone()).or_insert(entry);
         Reporter { health: self.clone(), name }
     }
 
@@ -67,13 +94,28 @@ impl Health {
         if entries.is_empty() {
             return vec!["starting".to_owned()];
         }
-        let parts = entries.iter().filter_map(|(name, entry)| match (&entry.failed, entry.listed) {
-            (Some((at, words)), true) if at.elapsed() < entry.fails_for => Some(format!("{name}: {words}")),
-            (Some((_, words)), false) => Some(format!("{name}: {words}")),
-            (None, false) => Some(format!("{name}: waiting for {}", entry.first)),
-            (_, true) => None,
-        });
-        parts.chain(self.refused.lines(Instant::now())).collect()
+        let now = Instant::now();
+        let rights = self.refused.lines(now, |namespace| !self.can_miss(&entries, namespace, now));
+        problems(&entries, false).into_iter().chain(rights).collect()
+    }
+
+    /// What is not served although the operator is ready, a line each: of several namespaces those that are refused.
+    #[must_use]
+    pub fn unserved(&self) -> Vec<String> {
+        let (entries, now) = (self.entries(), Instant::now());
+        let rights = self.refused.lines(now, |namespace| self.can_miss(&entries, namespace, now));
+        problems(&entries, true).into_iter().chain(rights).collect()
+    }
+
+    /// Whether rights may be missing in a namespace: it is one of several, and another one is served in full.
+    fn can_miss(&self, entries: &BTreeMap<String, Entry>, namespace: &str, now: Instant) -> bool {
+        let missing = self.refused.all(now);
+        let whole = |other: &str| missing.iter().all(|(_, lacks)| lacks != other);
+        let serves = |entry: &Entry| {
+            let other = entry.namespace.as_deref().filter(|other| *other != namespace);
+            other.is_some_and(|other| whole(other) && entry.problem().is_none())
+        };
+        entries.values().any(|entry| entry.namespace.as_deref() == Some(namespace)) && entries.values().any(serves)
     }
 
     /// A call that needs this right, in this namespace or, where it is empty, in the cluster, was answered with 403.
@@ -105,22 +147,30 @@ impl Health {
         }
     }
 
-    fn entries(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Entry>> {
+    fn entries(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entry>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is wrong with those that may be missed, or with the others.
+fn problems(entries: &BTreeMap<String, Entry>, may_be_missed: bool) -> Vec<String> {
+    let works = |kind| entries.values().any(|entry| entry.kind == kind && entry.problem().is_none());
+    let can_be_missed = |entry: &Entry| entry.namespace.is_some() && entry.is_settled() && works(entry.kind);
+    let told = entries.iter().filter(|(_, entry)| can_be_missed(entry) == may_be_missed);
+    told.filter_map(|(name, entry)| Some(format!("{name}: {}", entry.problem()?))).collect()
 }
 
 impl Reporter {
     /// The watch shows something: it works.
     pub fn works(&self) {
-        if let Some(entry) = self.health.entries().get_mut(self.name) {
+        if let Some(entry) = self.health.entries().get_mut(&self.name) {
             entry.failed = None;
         }
     }
 
     /// The watch has listed everything.
     pub fn listed(&self) {
-        if let Some(entry) = self.health.entries().get_mut(self.name) {
+        if let Some(entry) = self.health.entries().get_mut(&self.name) {
             entry.listed = true;
             entry.failed = None;
             entry.settled.send_replace(true);
@@ -135,15 +185,20 @@ impl Reporter {
 
     /// The same for who logs it in a way of its own.
     pub fn fails(&self, words: String) {
-        if let Some(entry) = self.health.entries().get_mut(self.name) {
+        if let Some(entry) = self.health.entries().get_mut(&self.name) {
             entry.failed = Some((Instant::now(), words));
             entry.settled.send_replace(true);
         }
     }
 
+    /// Whether the watch has listed, or failed for the first time.
+    pub fn is_settled(&self) -> bool {
+        self.health.entries().get(&self.name).is_some_and(Entry::is_settled)
+    }
+
     /// Returns once the watch has listed, or failed for the first time: one that is refused must not hold the others.
     pub async fn settled(&self) {
-        let receiver = self.health.entries().get(self.name).map(|entry| entry.settled.subscribe());
+        let receiver = self.health.entries().get(&self.name).map(|entry| entry.settled.subscribe());
         if let Some(mut receiver) = receiver {
             // The sender lives as long as the board, so this cannot fail while anybody can still ask.
             let _ = receiver.wait_for(|settled| *settled).await;
@@ -190,6 +245,43 @@ mod tests {
         assert_eq!(health.obstacles(), ["lease: get: forbidden (403)"]);
         lease.listed();
         assert!(health.obstacles().is_empty());
+    }
+
+    #[test]
+    fn of_several_namespaces_a_refused_one_is_told_and_is_no_obstacle_while_another_works() {
+        let health = Health::default();
+        let (refused, slow) = (health.watch_in("secrets", "refused"), health.watch_in("secrets", "slow"));
+        refused.failed("list is refused".to_owned());
+        assert_eq!(
+            health.obstacles(),
+            ["secrets in refused: list is refused", "secrets in slow: waiting for the first list"]
+        );
+        assert!(!slow.is_settled() && refused.is_settled());
+        slow.listed();
+        assert!(health.obstacles().is_empty());
+        assert_eq!(health.unserved(), ["secrets in refused: list is refused"]);
+        slow.failed("the API server is away".to_owned());
+        assert_eq!(health.obstacles().len(), 2, "none of them works");
+        slow.works();
+        refused.listed();
+        assert!(health.obstacles().is_empty() && health.unserved().is_empty());
+    }
+
+    #[test]
+    fn a_right_that_is_missing_in_one_of_several_namespaces_is_told_and_no_obstacle_while_another_is_whole() {
+        let health = Health::default();
+        for name in ["a", "b"] {
+            health.watch_in("secrets", name).listed();
+        }
+        let line = |places| format!("secrets: get: forbidden (403){places}; grant the operator get on it");
+        health.refused(Right::GET_SECRETS, "a");
+        assert_eq!((health.obstacles(), health.unserved()), (vec![], vec![line(" in a")]));
+        health.refused(Right::GET_SECRETS, "b");
+        assert_eq!((health.obstacles(), health.unserved()), (vec![line(" in a, b")], vec![]));
+        health.granted(Right::GET_SECRETS, "b");
+        health.refused(Right::GET_PARTNERS, "");
+        assert_eq!(health.obstacles(), ["partners: get: forbidden (403); grant the operator get on it"]);
+        assert_eq!(health.unserved(), [line(" in a")]);
     }
 
     #[tokio::test]

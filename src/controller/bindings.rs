@@ -108,10 +108,11 @@ impl Bindings {
         self.state().forget(key);
     }
 
-    /// The watch has listed anew: what is not in `live` is gone. Gives those that are, with their owners.
-    pub fn retain(&self, live: &HashSet<Key>) -> Vec<(Key, Vec<Key>)> {
+    /// The watch has listed anew, one namespace or all: what of it is not in `live` is gone. Gives those that are, with their owners.
+    pub fn retain(&self, namespace: Option<&str>, live: &HashSet<Key>) -> Vec<(Key, Vec<Key>)> {
         let mut state = self.state();
-        let gone: Vec<Key> = state.facts.keys().filter(|key| !live.contains(key)).cloned().collect();
+        let is_gone = |key: &&Key| key.is_within(namespace) && !live.contains(key);
+        let gone: Vec<Key> = state.facts.keys().filter(is_gone).cloned().collect();
         let forget = |key: Key| {
             let owners = state.owners_of(&key);
             state.forget(&key);

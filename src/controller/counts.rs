@@ -99,14 +99,14 @@ mod tests {
         seen(&tracker, "a", "1", "datadog", true);
         assert_eq!(tracker.counts_of("datadog"), Counted::NotYet);
         assert_eq!(tracker.counts_of("mailgun"), Counted::NotYet);
-        tracker.retain(&[Key::new("shop", "a")].into());
+        tracker.retain(None, &[Key::new("shop", "a")].into());
         assert_eq!((counts(&tracker, "datadog"), counts(&tracker, "mailgun")), ((1, 1), (0, 0)));
     }
 
     #[test]
     fn every_way_in_which_a_count_changes_is_counted_and_told_once() {
         let tracker = Tracker::default();
-        tracker.retain(&HashSet::new());
+        tracker.retain(None, &HashSet::new());
         seen(&tracker, "a", "1", "datadog", false);
         seen(&tracker, "b", "2", "mailgun", true);
         assert_eq!((changed(&tracker), changed(&tracker)), (vec!["datadog".into(), "mailgun".into()], vec![]));
@@ -125,14 +125,14 @@ mod tests {
         tracker.forget(&Key::new("shop", "b"));
         assert_eq!((changed(&tracker), counts(&tracker, "datadog")), (vec!["datadog".into()], (1, 0)));
         // Gone while nobody watched.
-        tracker.retain(&HashSet::new());
+        tracker.retain(None, &HashSet::new());
         assert_eq!((changed(&tracker), counts(&tracker, "datadog")), (vec!["datadog".into()], (0, 0)));
     }
 
     #[test]
     fn one_that_is_being_deleted_counts_as_deleted() {
         let tracker = Tracker::default();
-        tracker.retain(&HashSet::new());
+        tracker.retain(None, &HashSet::new());
         seen(&tracker, "a", "1", "datadog", true);
         let deleted = json!({
             "apiVersion": "integrations.kognitiv.com/v1alpha1",

@@ -19,6 +19,11 @@ impl Key {
         Self { namespace: object.namespace().unwrap_or_default().into(), name: object.name_any().into() }
     }
 
+    /// Whether it is in this namespace; `None` is all of them.
+    pub fn is_within(&self, namespace: Option<&str>) -> bool {
+        namespace.is_none_or(|namespace| namespace == &*self.namespace)
+    }
+
     /// Of its parts.
     #[cfg(test)]
     pub fn new(namespace: &str, name: &str) -> Self {

@@ -18,6 +18,7 @@ mod reconcile;
 mod refusals;
 mod rights;
 mod running;
+mod scope;
 mod secrets;
 mod series;
 mod tracker;
@@ -45,6 +46,8 @@ use failure::ApiFailure;
 use key::Key;
 use leadership::Office;
 use refusals::Refusals;
+use scope::Place;
+pub use scope::{Scope, SecretWatch};
 use secrets::Secrets;
 use tracker::Tracker;
 use watches::Integration;
@@ -77,8 +80,9 @@ pub(crate) struct Context {
     recount: Notify,
     /// What has been written to the partners lately.
     written: partners::Written,
-    /// The watches that a first decision should wait for, unless they are refused.
-    before_the_first: [Reporter; 2],
+    scope: Scope,
+    places_watched: Vec<Place>,
+    partners_listed: Reporter,
 }
 
 impl Context {
@@ -121,13 +125,6 @@ impl Context {
         let watched = Arc::new(object.0.as_ref().ok()?.clone());
         Some(self.tracker.newest(key, watched))
     }
-
-    /// Returns once partners and Secrets have been listed or refused: before, every look would be a live one.
-    async fn settled(&self) {
-        for reporter in &self.before_the_first {
-            reporter.settled().await;
-        }
-    }
 }
 
 fn received<T: Send>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
@@ -146,6 +143,8 @@ pub struct Settings {
     pub resolver: Resolver,
     /// Whether bindings are published (`--bindings`).
     pub bindings: bool,
+    /// What is watched and written (`--namespace`, `--partner-status`, `--secret-watch`).
+    pub scope: Scope,
 }
 
 /// Runs the controller, as a standby or in office as `leading` says, until `stop` is cancelled and the reconciles in
@@ -159,8 +158,8 @@ pub async fn run(
     leading: watch::Receiver<Leading>,
     stop: CancellationToken,
 ) {
-    let Settings { guard, resolver, bindings } = settings;
-    let reporters = (health.watch("partnerintegrations"), health.watch("partners"), health.watch("secrets"));
+    let Settings { guard, resolver, bindings, scope } = settings;
+    let (places_watched, partners_listed) = (scope.places(&health), health.watch("partners"));
     let (wake, woken) = mpsc::unbounded_channel();
     let (wake_partners, partners_woken) = mpsc::unbounded_channel();
     let (store, writer) = reflector::store();
@@ -183,11 +182,12 @@ pub async fn run(
         wake_partners,
         recount: Notify::new(),
         written: partners::Written::default(),
-        before_the_first: [reporters.1.clone(), reporters.2.clone()],
+        scope,
+        places_watched,
+        partners_listed: partners_listed.clone(),
     });
     let _checks = StopChecks(context.clone());
-    let integrations = watches::integrations(context.clone(), reporters.0.clone());
-    let integrations = watches::changes(watches::kept(integrations, writer));
+    let integrations = watches::changes(watches::kept(scope::integrations(&context), writer));
     let woken = received(woken).map(|key| reference(&key));
     let terms = AbortOnDropHandle::new(tokio::spawn(leadership::follow(context.clone())));
     let live: Weak<dyn Live> = Arc::downgrade(&context) as _;
@@ -195,16 +195,9 @@ pub async fn run(
     let events = AbortOnDropHandle::new(tokio::spawn(events::write(context.clone(), told)));
     let refusals = AbortOnDropHandle::new(tokio::spawn(refusals::look_again(context.clone())));
     let rights = AbortOnDropHandle::new(tokio::spawn(rights::look_again(context.clone())));
-    let secrets = {
-        let (context, named) = (context.clone(), reporters.0);
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            // Which Secrets matter is known once the integrations have been listed.
-            named.settled().await;
-            watches::secrets(context, reporters.2).await;
-        }))
-    };
-    let partners =
-        AbortOnDropHandle::new(tokio::spawn(run_partners(context.clone(), reporters.1, partners_woken, stop.clone())));
+    let secrets = AbortOnDropHandle::new(tokio::spawn(scope::secrets(context.clone())));
+    let partners = run_partners(context.clone(), partners_listed, partners_woken, stop.clone());
+    let partners = AbortOnDropHandle::new(tokio::spawn(partners));
     Controller::for_stream(integrations, store)
         .with_config(controller::Config::default().concurrency(RECONCILES))
         .reconcile_on(woken)

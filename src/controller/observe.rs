@@ -13,10 +13,14 @@ use super::catalogue::{Entry, Listed};
 use super::failure::ApiFailure;
 use super::key::Key;
 use super::publish::entries;
+use super::scope::SecretWatch;
 use super::secrets::version_of;
 use super::tracker::{Check, View};
 use crate::api::{Partner, PartnerIntegration};
-use crate::core::{BindingSeen, CheckSeen, Memory, Observed, PartnerSeen, SecretSeen, needs_secret};
+use crate::core::{
+    BindingSeen, CheckSeen, Memory, Observed, PartnerSeen, SecretSeen, SecretVersion, Verdict, needs_secret,
+    unchanged_secret,
+};
 use crate::health::Right;
 
 /// Everything that was read for one decision.
@@ -81,7 +85,10 @@ impl Context {
         };
         let partner = self.partner(&integration.spec.partner).await?;
         let secret = match needs_secret(&integration, seen(partner.as_ref(), &integration)) {
-            Some(name) => self.secret(&Key { name: name.into(), ..key }).await?,
+            Some(name) => {
+                let unchanged = self.unchanged(&integration, &check);
+                self.secret(&Key { name: name.into(), ..key }, unchanged).await?
+            }
             None => SecretSeen::Absent,
         };
         let mut gathered = Gathered { integration, partner, secret, check, memory, binding: BindingSeen::default() };
@@ -130,8 +137,16 @@ impl Context {
         }
     }
 
-    async fn secret(&self, key: &Key) -> Result<SecretSeen, ApiFailure> {
-        if let Some(version) = self.secrets.get(key) {
+    /// What counts as the Secret's version until it has been read, where Secrets are not watched. Not after a check that
+    /// could not read it: then what it is now is looked up.
+    fn unchanged(&self, integration: &PartnerIntegration, check: &Check) -> Option<SecretVersion> {
+        let unread = matches!(check, Check::Ended(ended) if matches!(ended.verdict, Verdict::NotMade(_)));
+        let applies = self.scope.secret_watch == SecretWatch::None && !unread;
+        applies.then(|| unchanged_secret(integration)).flatten()
+    }
+
+    async fn secret(&self, key: &Key, unchanged: Option<SecretVersion>) -> Result<SecretSeen, ApiFailure> {
+        if let Some(version) = self.secrets.get(key).or(unchanged) {
             return Ok(SecretSeen::Present(version));
         }
         let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);

@@ -63,7 +63,8 @@ pub async fn follow_counts(context: Arc<Context>, wake: mpsc::UnboundedSender<Ar
     loop {
         context.recount.notified().await;
         tokio::time::sleep(GATHER).await;
-        for partner in context.tracker.take_recounted() {
+        let recounted = context.tracker.take_recounted();
+        for partner in recounted.into_iter().filter(|_| context.scope.counts()) {
             if wake.send(partner).is_err() {
                 return;
             }
@@ -76,6 +77,9 @@ pub async fn follow_counts(context: Arc<Context>, wake: mpsc::UnboundedSender<Ar
 /// # Errors
 /// The status could not be written; it is tried again.
 pub async fn reconcile(partner: Arc<DeserializeGuard<Partner>>, context: Arc<Context>) -> Result<Action, ApiFailure> {
+    if !context.scope.partner_status {
+        return Ok(Action::await_change());
+    }
     let Some(term) = context.office.term() else {
         return Ok(out_of_office(&context));
     };
@@ -102,7 +106,7 @@ pub async fn reconcile(partner: Arc<DeserializeGuard<Partner>>, context: Arc<Con
         now: jiff::Timestamp::now(),
         partner: &partner,
         fault: entry.check.as_ref().err().copied(),
-        counted: context.tracker.counts_of(&name),
+        counted: context.counted(&name),
         since_write,
     };
     let decision = decide_partner(&seen);

@@ -56,7 +56,9 @@ pub async fn reconcile(
     object: Arc<DeserializeGuard<PartnerIntegration>>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
-    context.settled().await;
+    if !context.settled(&object.namespace().unwrap_or_default()).await {
+        return Ok(Action::await_change());
+    }
     let Some(term) = context.office.term() else {
         return Ok(out_of_office(&context));
     };

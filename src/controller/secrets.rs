@@ -45,10 +45,21 @@ impl Secrets {
         gone
     }
 
-    /// The watch has listed anew: what is not in `live` is forgotten, and looked at live where it is needed.
-    pub fn retain(&self, live: &HashSet<Key>) -> Vec<Key> {
+    /// Without a watch nobody says that a Secret has gone: drops those that are not `named` any more.
+    pub fn forget_unless(&self, named: impl Fn(&Key) -> bool) {
+        // Not under the lock: what is asked has one of its own.
+        let known: Vec<Key> = self.lock().keys().cloned().collect();
+        for key in known.iter().filter(|key| !named(key)) {
+            self.forget(key);
+        }
+    }
+
+    /// The watch has listed anew, one namespace or all: what of it is not in `live` is forgotten, and looked at live where
+    /// it is needed.
+    pub fn retain(&self, namespace: Option<&str>, live: &HashSet<Key>) -> Vec<Key> {
         let mut versions = self.lock();
-        let gone: Vec<Key> = versions.keys().filter(|key| !live.contains(key)).cloned().collect();
+        let gone: Vec<Key> =
+            versions.keys().filter(|key| key.is_within(namespace) && !live.contains(key)).cloned().collect();
         for key in &gone {
             versions.remove(key);
         }
@@ -108,7 +119,18 @@ mod tests {
         let (secrets, kept, gone) = (Secrets::default(), Key::new("shop", "a"), Key::new("shop", "b"));
         secrets.seen(&kept, &version("a", "1"));
         secrets.seen(&gone, &version("b", "2"));
-        assert_eq!(secrets.retain(&[kept.clone()].into()), [gone]);
+        assert_eq!(secrets.retain(Some("another"), &HashSet::new()), []);
+        assert_eq!(secrets.retain(Some("shop"), &[kept.clone()].into()), [gone]);
         assert!(secrets.get(&kept).is_some());
+        assert_eq!(secrets.retain(None, &HashSet::new()), [kept]);
+    }
+
+    #[test]
+    fn what_nobody_names_any_more_is_dropped() {
+        let (secrets, named, unnamed) = (Secrets::default(), Key::new("shop", "a"), Key::new("shop", "b"));
+        secrets.seen(&named, &version("a", "1"));
+        secrets.seen(&unnamed, &version("b", "2"));
+        secrets.forget_unless(|key| *key == named);
+        assert_eq!((secrets.get(&named), secrets.get(&unnamed)), (Some(version("a", "1")), None));
     }
 }

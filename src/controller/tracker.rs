@@ -152,10 +152,11 @@ impl Tracker {
         self.state().forget(key);
     }
 
-    /// The watch has listed anew: what is not in `live` is gone.
-    pub fn retain(&self, live: &HashSet<Key>) {
+    /// The watch has listed anew, one namespace or all: what of it is not in `live` is gone.
+    pub fn retain(&self, namespace: Option<&str>, live: &HashSet<Key>) {
         let mut state = self.state();
-        let gone: Vec<Key> = state.objects.keys().filter(|key| !live.contains(key)).cloned().collect();
+        let is_gone = |key: &&Key| key.is_within(namespace) && !live.contains(key);
+        let gone: Vec<Key> = state.objects.keys().filter(is_gone).cloned().collect();
         for key in gone {
             state.forget(&key);
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, reflector, watcher as watch};
 use kube::{Api, ResourceExt};
@@ -146,9 +146,24 @@ where
     events.map(Ok).reflect(writer).filter_map(|event: watcher::Result<_>| std::future::ready(event.ok()))
 }
 
-/// The objects of the integrations' watch, after the tracker knows of each.
-pub fn integrations(context: Arc<Context>, reporter: Reporter) -> impl Stream<Item = Event<Integration>> + Send {
-    let api = Api::<Integration>::all(context.client.clone());
+/// The objects of one kind, of one namespace or of all.
+fn within<K>(context: &Context, namespace: Option<&str>) -> Api<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    }
+}
+
+/// The objects of the integrations' watch, of one namespace or of all, after the tracker knows of each.
+pub fn integrations(
+    context: Arc<Context>,
+    namespace: Option<Arc<str>>,
+    reporter: Reporter,
+) -> impl Stream<Item = Event<Integration>> + Send {
+    let api: Api<Integration> = within(&context, namespace.as_deref());
     let mut listed = HashSet::new();
     events(api, reporter).map(move |event| {
         let event = event.modify(|object| {
@@ -163,7 +178,7 @@ pub fn integrations(context: Arc<Context>, reporter: Reporter) -> impl Stream<It
                 seen(&context, object);
             }
             Event::InitDone => {
-                context.tracker.retain(&listed);
+                context.tracker.retain(namespace.as_deref(), &listed);
                 // Not one by one as they are listed: the store has them only from now on.
                 for key in listed.drain() {
                     context.wake(key);
@@ -226,8 +241,8 @@ pub fn partners(
 }
 
 /// Follows the Secrets, as metadata. Only those that some integration names are kept, and wake it.
-pub async fn secrets(context: Arc<Context>, reporter: Reporter) {
-    let api = Api::<PartialObjectMeta<Secret>>::all(context.client.clone());
+pub async fn secrets(context: Arc<Context>, namespace: Option<Arc<str>>, reporter: Reporter) {
+    let api: Api<PartialObjectMeta<Secret>> = within(&context, namespace.as_deref());
     let mut listed = HashSet::new();
     let mut events = std::pin::pin!(events(api, reporter));
     while let Some(event) = events.next().await {
@@ -245,10 +260,10 @@ pub async fn secrets(context: Arc<Context>, reporter: Reporter) {
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut listed);
-                for (binding, owners) in context.bindings.retain(&listed) {
+                for (binding, owners) in context.bindings.retain(namespace.as_deref(), &listed) {
                     binding_changed(&context, &binding, owners);
                 }
-                context.secrets.retain(&listed)
+                context.secrets.retain(namespace.as_deref(), &listed)
             }
             Event::Apply(secret) => {
                 let key = Key::of(&secret);

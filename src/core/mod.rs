@@ -23,6 +23,7 @@ mod situation;
 mod standing;
 mod status;
 mod tuple;
+mod unwatched;
 mod verdict;
 
 #[cfg(test)]
@@ -41,4 +42,5 @@ pub use reason::{Class, Reason};
 pub use situation::{needs_secret, region_of};
 pub use status::{Fingerprint, connected_reason};
 pub use tuple::{SecretVersion, Tuple, digest};
+pub use unwatched::unchanged_secret;
 pub use verdict::{Failure, PartnerFault, Verdict};

@@ -89,9 +89,10 @@ impl Refused {
         all.collect()
     }
 
-    /// A line for each right that is missing `now`.
-    pub fn lines(&self, now: Instant) -> Vec<String> {
-        self.all(now).chunk_by(|a, b| a.0 == b.0).filter_map(words).collect()
+    /// A line for each right that is missing `now`, in the namespaces that are `asked` for.
+    pub fn lines(&self, now: Instant, asked: impl Fn(&str) -> bool) -> Vec<String> {
+        let all: Vec<_> = self.all(now).into_iter().filter(|(_, namespace)| asked(namespace)).collect();
+        all.chunk_by(|a, b| a.0 == b.0).filter_map(words).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Right, BTreeMap<String, Times>>> {
@@ -125,11 +126,11 @@ mod tests {
         refused.add(Right::PATCH_PARTNERS, "", start);
         let events = "events: create: forbidden (403) in shop; grant the operator create on it";
         let partners = "partners/status: patch: forbidden (403); grant the operator patch on it";
-        assert_eq!(refused.lines(start), [events, partners]);
+        assert_eq!(refused.lines(start, |_| true), [events, partners]);
         assert!(refused.remove(Right::PATCH_PARTNERS, ""), "it was missing");
         assert!(!refused.remove(Right::PATCH_PARTNERS, ""), "it is known not to be");
-        assert_eq!(refused.lines(start + FORGOTTEN_AFTER), [events], "refused once more since");
-        assert!(refused.lines(start + REMIND + FORGOTTEN_AFTER).is_empty());
+        assert_eq!(refused.lines(start + FORGOTTEN_AFTER, |_| true), [events], "refused once more since");
+        assert!(refused.lines(start + REMIND + FORGOTTEN_AFTER, |_| true).is_empty());
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
             refused.add(Right::GET_SECRETS, name, now);
         }
         assert_eq!(
-            refused.lines(now),
+            refused.lines(now, |_| true),
             ["secrets: get: forbidden (403) in a, b, c and 2 more; grant the operator get on it"]
         );
     }

@@ -25,5 +25,6 @@ mod reasons;
 mod refused;
 mod requests;
 mod restart;
+mod scope;
 mod secrets;
 mod storm;

@@ -126,8 +126,8 @@ fn a_new_list_forgets_what_it_does_not_hold_and_a_deletion_of_an_earlier_one_is_
     bindings.seen(&secret(), &meta("5", json!({})), true);
     let earlier = SecretVersion { uid: "old".into(), resource_version: "4".into() };
     assert_eq!(bindings.deleted(&secret(), &earlier), None);
-    assert!(bindings.retain(&[secret()].into()).is_empty());
-    assert_eq!(bindings.retain(&HashSet::new()), [(secret(), vec![integration()])]);
+    assert!(bindings.retain(None, &[secret()].into()).is_empty());
+    assert_eq!(bindings.retain(None, &HashSet::new()), [(secret(), vec![integration()])]);
     assert!(!bindings.knows(&secret()));
 }
 

@@ -86,7 +86,12 @@ fn context() -> (Arc<Context>, mpsc::UnboundedReceiver<Key>) {
         metrics,
         wake,
         wake_partners,
-        before_the_first: [reporter.clone(), reporter],
+        bindings: crate::controller::bindings::Bindings::new(false),
+        recount: tokio::sync::Notify::new(),
+        written: crate::controller::partners::Written::default(),
+        scope: crate::controller::Scope::default(),
+        places_watched: Vec::new(),
+        partners_listed: reporter,
     };
     (Arc::new(context), woken)
 }

@@ -410,6 +410,14 @@ impl World {
         secret.resource_version = resource_version.to_owned();
     }
 
+    /// The open check reads its key, and with it this version of the Secret.
+    pub fn read(&mut self, resource_version: &str) {
+        self.rotate(resource_version);
+        let SecretSeen::Present(secret) = self.secret.clone() else { panic!("no Secret") };
+        let Slot::Open { tuple, .. } = &mut self.slot else { panic!("no check is open") };
+        tuple.secret = secret;
+    }
+
     pub fn delete(&mut self) {
         self.integration.metadata.deletion_timestamp = Some(Time(self.now));
     }

@@ -21,5 +21,6 @@ mod requests;
 mod restart;
 mod rows;
 mod schedule;
+mod unwatched;
 mod ways;
 mod writes;
