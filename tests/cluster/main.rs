@@ -9,6 +9,7 @@ mod support;
 mod world;
 
 mod answers;
+mod bindings;
 mod canary;
 mod counts;
 mod credentials;

@@ -12,7 +12,7 @@ fn secret() -> Key {
 }
 
 /// A binding as the operator of this version writes it, with this JSON merged over the metadata.
-fn meta(version: &str, changes: Value) -> ObjectMeta {
+fn meta(version: &str, changes: &Value) -> ObjectMeta {
     let mut meta = json!({
         "name": "binding", "namespace": "shop", "uid": "s", "resourceVersion": version,
         "labels": {"app.kubernetes.io/managed-by": "partner-integration-operator"},
@@ -44,7 +44,7 @@ fn asked(bindings: &Bindings, name: Option<&str>) -> (NamedSecret, Vec<Held>) {
     bindings.of(&Wanted { integration: &key, uid: "uid-1", name, entries: DATA.into() })
 }
 
-fn named(changes: Value) -> NamedSecret {
+fn named(changes: &Value) -> NamedSecret {
     let bindings = Bindings::new(true);
     bindings.seen(&secret(), &meta("5", changes), true);
     asked(&bindings, Some("binding")).0
@@ -59,7 +59,7 @@ fn whole(seen: &NamedSecret) -> Option<bool> {
 
 #[test]
 fn whose_a_secret_is_follows_from_its_owner_references_alone() {
-    assert_eq!(whole(&named(json!({}))), Some(true));
+    assert_eq!(whole(&named(&json!({}))), Some(true));
     let owner = |group: &str, kind: &str, name: &str, uid: &str| json!({"ownerReferences": [{"apiVersion": format!("{group}/v1"), "kind": kind, "name": name, "uid": uid}]});
     let table = [
         (json!({"ownerReferences": null}), NamedSecret::Foreign),
@@ -69,7 +69,7 @@ fn whose_a_secret_is_follows_from_its_owner_references_alone() {
         (owner(GROUP, "Partner", "datadog", "uid-1"), NamedSecret::Foreign),
     ];
     for (changes, expected) in table {
-        assert_eq!(named(changes.clone()), expected, "{changes}");
+        assert_eq!(named(&changes), expected, "{changes}");
     }
     assert_eq!(asked(&Bindings::new(true), Some("binding")).0, NamedSecret::Absent);
 }
@@ -86,29 +86,29 @@ fn what_somebody_else_wrote_is_seen_in_the_managed_fields() {
         (Value::Null, false, "somebody took all of it out"),
     ];
     for (managers, expected, why) in table {
-        assert_eq!(whole(&named(json!({"managedFields": managers}))), Some(expected), "{why}");
+        assert_eq!(whole(&named(&json!({"managedFields": managers}))), Some(expected), "{why}");
     }
-    assert_eq!(whole(&named(json!({"labels": null}))), Some(false), "without its label");
+    assert_eq!(whole(&named(&json!({"labels": null}))), Some(false), "without its label");
 }
 
 #[test]
 fn a_write_of_this_process_is_whole_until_somebody_writes_after_it() {
     let bindings = Bindings::new(true);
     let shared = json!({"managedFields": [managed(FIELD_MANAGER, &DATA), managed("kubectl-edit", &["api-key"])]});
-    bindings.wrote(&secret(), &meta("7", shared.clone()));
-    assert_eq!(bindings.seen(&secret(), &meta("7", shared.clone()), true), None, "the watch shows the write");
-    assert_eq!(bindings.seen(&secret(), &meta("6", shared.clone()), true), None, "the watch is behind");
+    bindings.wrote(&secret(), &meta("7", &shared));
+    assert_eq!(bindings.seen(&secret(), &meta("7", &shared), true), None, "the watch shows the write");
+    assert_eq!(bindings.seen(&secret(), &meta("6", &shared), true), None, "the watch is behind");
     assert_eq!(whole(&asked(&bindings, Some("binding")).0), Some(true));
-    assert_eq!(bindings.seen(&secret(), &meta("8", shared), true), Some(vec![integration(), integration()]));
+    assert_eq!(bindings.seen(&secret(), &meta("8", &shared), true), Some(vec![integration(), integration()]));
     assert_eq!(whole(&asked(&bindings, Some("binding")).0), Some(false));
 }
 
 #[test]
 fn those_of_ours_under_another_name_are_strays_and_others_are_not() {
     let bindings = Bindings::new(true);
-    bindings.seen(&secret(), &meta("5", json!({})), false);
-    bindings.seen(&Key::new("shop", "unlabelled"), &meta("6", json!({"labels": null})), false);
-    bindings.seen(&Key::new("shop", "foreign"), &meta("7", json!({"ownerReferences": null})), false);
+    bindings.seen(&secret(), &meta("5", &json!({})), false);
+    bindings.seen(&Key::new("shop", "unlabelled"), &meta("6", &json!({"labels": null})), false);
+    bindings.seen(&Key::new("shop", "foreign"), &meta("7", &json!({"ownerReferences": null})), false);
     let version = SecretVersion { uid: "s".into(), resource_version: "5".into() };
     assert_eq!(
         asked(&bindings, Some("new")),
@@ -123,7 +123,7 @@ fn those_of_ours_under_another_name_are_strays_and_others_are_not() {
 #[test]
 fn a_new_list_forgets_what_it_does_not_hold_and_a_deletion_of_an_earlier_one_is_none() {
     let bindings = Bindings::new(true);
-    bindings.seen(&secret(), &meta("5", json!({})), true);
+    bindings.seen(&secret(), &meta("5", &json!({})), true);
     let earlier = SecretVersion { uid: "old".into(), resource_version: "4".into() };
     assert_eq!(bindings.deleted(&secret(), &earlier), None);
     assert!(bindings.retain(None, &[secret()].into()).is_empty());
@@ -134,6 +134,6 @@ fn a_new_list_forgets_what_it_does_not_hold_and_a_deletion_of_an_earlier_one_is_
 #[test]
 fn nothing_is_kept_without_bindings() {
     let bindings = Bindings::new(false);
-    assert_eq!(bindings.seen(&secret(), &meta("5", json!({})), true), None);
+    assert_eq!(bindings.seen(&secret(), &meta("5", &json!({})), true), None);
     assert!(!bindings.knows(&secret()));
 }
