@@ -34,6 +34,7 @@ gitops: ## Test Argo CD's health scripts, and build what judges our objects as G
 lint: ## Formatting, clippy, documentation, generated files up to date, licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items
 	cargo test --quiet --locked --test api generated::
 	@hack/deny.sh

@@ -2,17 +2,20 @@
 
 mod election;
 mod scope;
+mod traces;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use ipnet::IpNet;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -24,6 +27,7 @@ use crate::telemetry::{self, LogFormat};
 use crate::{admin, api, controller};
 use election::Election;
 use scope::Watching;
+use traces::{Traces, TracesError};
 
 /// Connects partner applications, and says of each whether it is Available, Enabled or Failed.
 #[derive(Debug, Parser)]
@@ -90,6 +94,8 @@ struct Run {
     /// error, warn, info, debug or trace.
     #[arg(long, env = "PARTNER_INTEGRATION_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     log_level: tracing::Level,
+    #[command(flatten)]
+    traces: Traces,
 }
 
 /// Why the process ends with an error.
@@ -108,7 +114,7 @@ enum Fatal {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]
-    Logging(#[from] tracing_subscriber::util::TryInitError),
+    Telemetry(#[from] TracesError),
     #[error("the CRDs cannot be printed: {0}")]
     Crd(String),
 }
@@ -148,11 +154,13 @@ fn run(arguments: Run) -> Result<(), Fatal> {
         shutdown_grace_period,
         log_format,
         log_level,
+        traces,
     } = arguments;
     election.check()?;
-    telemetry::init(log_format, log_level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let traces = traces.start(log_format, log_level, runtime.handle())?;
     telemetry::hide_panic_payloads();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    runtime.block_on(async {
         let (health, metrics) = (Health::default(), Metrics::new(integration_metrics));
         let listener = admin::bind(admin_address).await.map_err(|error| Fatal::Admin(admin_address, error))?;
         // Port 0 takes any free one: the log says which.
@@ -167,17 +175,28 @@ fn run(arguments: Run) -> Result<(), Fatal> {
         let settings = controller::Settings { guard, resolver, bindings, scope: watching.scope() };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %admin_address, "starting");
         let work = controller::run(client, settings, health, metrics, leading, stop.clone());
-        tokio::select! {
-            () = work => {}
-            () = async { stop.cancelled().await; tokio::time::sleep(shutdown_grace_period.get()).await } => {
-                tracing::warn!("some work did not end within the grace period; it is abandoned");
-            }
-        }
+        let end = work_until(work, &stop, shutdown_grace_period.get()).await;
         campaign.end().await;
         tracing::info!("stopped");
+        traces.end(end.saturating_duration_since(Instant::now())).await;
         drop((admin, signals));
         Ok(())
     })
+}
+
+/// Does the work until it ends, or until the grace period after `stop` is over, which is given back: whatever else there
+/// is to be done has to be done by then.
+async fn work_until(work: impl Future<Output = ()>, stop: &CancellationToken, grace: Duration) -> Instant {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        () = &mut work => return Instant::now() + grace,
+        () = stop.cancelled() => {}
+    }
+    let end = Instant::now() + grace;
+    if timeout_at(end, work).await.is_err() {
+        tracing::warn!("some work did not end within the grace period; it is abandoned");
+    }
+    end
 }
 
 /// KUBECONFIG (or the flag), then in-cluster, then `~/.kube/config`.

@@ -38,6 +38,12 @@ pub(super) struct Judgement {
 }
 
 impl CompiledCheck {
+    /// The method of its request.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.request.method.as_str()
+    }
+
     /// Parses what only parsing can tell: expressions and the trust bundle.
     ///
     /// What the CRD refuses may still be stored, from before it did: a request that may not be made (a reserved or

@@ -21,6 +21,7 @@ use crate::api::PartnerIntegration;
 use crate::core::Event;
 use crate::health::Right;
 use crate::metrics::Metrics;
+use crate::telemetry::Cause;
 
 /// Who reports, in every Event.
 const CONTROLLER: &str = "integrations.kognitiv.com/partner-integration-operator";
@@ -37,6 +38,7 @@ pub struct Told {
     regarding: ObjectReference,
     event: Event,
     at: Timestamp,
+    cause: Cause,
 }
 
 /// Where reconciles leave their Events.
@@ -55,7 +57,8 @@ impl Events {
     /// Takes an Event of an integration, if there is room. Never waits.
     pub fn tell(&self, integration: &PartnerIntegration, event: Event) {
         let partner = integration.spec.partner.clone();
-        let told = Told { partner, regarding: integration.object_ref(&()), event, at: Timestamp::now() };
+        let (at, cause) = (Timestamp::now(), Cause::current());
+        let told = Told { partner, regarding: integration.object_ref(&()), event, at, cause };
         if self.queue.try_send(told).is_err() {
             self.metrics.event_dropped();
         }
@@ -80,7 +83,7 @@ pub async fn write(context: Arc<Context>, mut told: mpsc::Receiver<Told>) {
         let (params, event) = (PostParams::default(), written(&told, &instance));
         let create = || {
             let call = context.call(Right::CREATE_EVENTS, &namespace, api.create(&params, &event));
-            context.office.during(term, call)
+            told.cause.of(context.office.during(term, call))
         };
         let mut answer = create().await;
         if answer == Some(Err(ApiFailure::Forbidden)) && !refused.contains(&namespace) {
@@ -100,14 +103,14 @@ pub async fn write(context: Arc<Context>, mut told: mpsc::Receiver<Told>) {
         context.metrics.event_dropped();
         // The first of a row says it all.
         if refused.insert(namespace.clone()) {
-            let name = told.regarding.name;
+            let (_named, name) = (told.cause.enter(), told.regarding.name);
             tracing::warn!(namespace, name, partner = told.partner, %failure, "an Event was not written");
         }
     }
 }
 
 fn written(told: &Told, instance: &str) -> Written {
-    let Told { partner: _, regarding, event, at } = told;
+    let Told { partner: _, regarding, event, at, cause: _ } = told;
     let name = regarding.name.as_deref().unwrap_or_default();
     Written {
         metadata: ObjectMeta {

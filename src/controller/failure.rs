@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+use crate::telemetry::spans;
+
 /// No call may take longer; the client's own limits are meant for watches.
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -27,6 +29,19 @@ pub enum ApiFailure {
     /// The server failed, or no answer came: the request may have been carried out or not.
     #[error("{0}")]
     Unknown(&'static str),
+}
+
+impl ApiFailure {
+    /// One word for a span.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
+            Self::Conflict => "conflict",
+            Self::Refused(_) => "refused",
+            Self::Unknown(_) => "unknown",
+        }
+    }
 }
 
 impl From<&Status> for ApiFailure {
@@ -61,4 +76,19 @@ pub async fn call<T>(request: impl Future<Output = kube::Result<T>> + Send) -> R
         Ok(answer) => answer.map_err(|error| ApiFailure::from(&error)),
         Err(_) => Err(ApiFailure::Unknown("the API server did not answer in time")),
     }
+}
+
+/// Makes a call that writes, in a span of its own. `resource` names the subresource too.
+///
+/// # Errors
+/// As of [`call`].
+pub async fn write<T>(
+    verb: &'static str,
+    resource: &'static str,
+    namespace: Option<&str>,
+    request: impl Future<Output = kube::Result<T>> + Send,
+) -> Result<T, ApiFailure> {
+    let span = spans::api_write(verb, resource, namespace);
+    // Boxed: what surrounds it would hold it several times over.
+    spans::writing(span, Box::pin(call(request)), ApiFailure::as_str).await
 }

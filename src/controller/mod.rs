@@ -97,7 +97,12 @@ impl Context {
         namespace: &str,
         request: impl Future<Output = kube::Result<T>> + Send,
     ) -> Result<T, ApiFailure> {
-        let answer = failure::call(request).await;
+        let answer = if right.writes() {
+            let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
+            failure::write(right.verb, right.resource, namespace, request).await
+        } else {
+            failure::call(request).await
+        };
         match &answer {
             Err(ApiFailure::Forbidden) => self.health.refused(right, namespace),
             // Whether it may is judged before anything else is.

@@ -22,6 +22,7 @@ use crate::core::{
     unchanged_secret,
 };
 use crate::health::Right;
+use crate::telemetry::Cause;
 
 /// Everything that was read for one decision.
 pub struct Gathered {
@@ -30,6 +31,8 @@ pub struct Gathered {
     partner: Option<Listed>,
     secret: SecretSeen,
     check: Check,
+    /// The span of the check that ended last.
+    pub checked_in: Cause,
     memory: Memory,
     binding: BindingSeen,
 }
@@ -79,7 +82,8 @@ impl Context {
     pub async fn observe(&self, read: Arc<PartnerIntegration>) -> Result<Option<Gathered>, ApiFailure> {
         let key = Key::of(&*read);
         let integration = self.tracker.newest(&key, read);
-        let Some(View { memory, check, refused }) = self.tracker.view(&key, &integration.uid().unwrap_or_default())
+        let Some(View { memory, check, refused, checked_in }) =
+            self.tracker.view(&key, &integration.uid().unwrap_or_default())
         else {
             return Ok(None);
         };
@@ -91,7 +95,8 @@ impl Context {
             }
             None => SecretSeen::Absent,
         };
-        let mut gathered = Gathered { integration, partner, secret, check, memory, binding: BindingSeen::default() };
+        let mut gathered =
+            Gathered { integration, partner, secret, check, checked_in, memory, binding: BindingSeen::default() };
         if self.bindings.enabled() {
             gathered.binding = BindingSeen { refused, ..self.binding(&gathered).await? };
         }

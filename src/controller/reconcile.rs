@@ -8,6 +8,7 @@ use futures::FutureExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
+use tracing::{Instrument, Span};
 
 use super::Context;
 use super::apply::Applied;
@@ -18,6 +19,7 @@ use super::refusals::BELIEVED_AFTER;
 use crate::api::PartnerIntegration;
 use crate::core::decide;
 use crate::metrics::Reconciled;
+use crate::telemetry::{Cause, spans};
 
 /// How often one reconcile decides anew over a fresh object before it leaves the rest to the backoff.
 const ROUNDS: usize = 5;
@@ -48,6 +50,14 @@ impl From<&ReconcileError> for Reconciled {
     }
 }
 
+/// A reconcile that failed, and the span that it failed in.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failed {
+    error: ReconcileError,
+    cause: Cause,
+}
+
 /// Reconciles one integration. A panic in it ends as an error of this one object.
 ///
 /// # Errors
@@ -55,7 +65,7 @@ impl From<&ReconcileError> for Reconciled {
 pub async fn reconcile(
     object: Arc<DeserializeGuard<PartnerIntegration>>,
     context: Arc<Context>,
-) -> Result<Action, ReconcileError> {
+) -> Result<Action, Failed> {
     if !context.settled(&object.namespace().unwrap_or_default()).await {
         return Ok(Action::await_change());
     }
@@ -72,9 +82,13 @@ pub async fn reconcile(
         return Ok(Action::await_change());
     };
     let began = Instant::now();
-    let result = caught(Box::pin(rounds(Arc::new(integration.clone()), &context, term))).await;
-    context.metrics.reconciled(result.as_ref().map_or_else(Reconciled::from, |_| Reconciled::Success), began.elapsed());
-    result
+    let span = spans::reconcile(&integration.metadata, Some(&integration.spec.partner));
+    let rounds = caught(Box::pin(rounds(Arc::new(integration.clone()), &context, term)));
+    let result = rounds.instrument(span.clone()).await;
+    let how = result.as_ref().map_or_else(Reconciled::from, |_| Reconciled::Success);
+    context.metrics.reconciled(how, began.elapsed());
+    spans::reconciled(&span, how);
+    result.map_err(|error| Failed { error, cause: span.in_scope(Cause::current) })
 }
 
 /// A panic would end the stream of all reconciles.
@@ -91,6 +105,9 @@ async fn rounds(
         let Some(gathered) = context.observe(integration).await? else {
             return Ok(Action::await_change());
         };
+        if gathered.has_outcome() {
+            gathered.checked_in.is_linked_from(&Span::current());
+        }
         let decision = decide(&gathered.observed());
         let next_look = decision.next_look;
         log(&gathered.integration, decision.status.as_deref());
@@ -125,7 +142,9 @@ fn log(integration: &PartnerIntegration, status: Option<&crate::api::PartnerInte
 }
 
 /// When a failed reconcile is made again.
-pub fn backoff(object: &DeserializeGuard<PartnerIntegration>, error: &ReconcileError, context: &Context) -> Action {
+pub fn backoff(object: &DeserializeGuard<PartnerIntegration>, failed: &Failed, context: &Context) -> Action {
+    let Failed { error, cause } = failed;
+    let _named = cause.enter();
     let key = Key::of(object);
     let failures = context.tracker.failed(&key);
     let delay = BACKOFF.0.saturating_mul(1 << (failures - 1).min(16)).min(BACKOFF.1);

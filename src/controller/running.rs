@@ -11,6 +11,7 @@ use futures::FutureExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use super::Context;
 use super::catalogue::{Entry, Listed};
@@ -22,6 +23,7 @@ use crate::api::{ApiKeySecretRef, Region};
 use crate::check::{Credential, CredentialFault, LaneKey, Order, Place, host_of, wipe};
 use crate::core::{Ended, Failure, Plan, Reason, Tuple, Verdict, digest, region_of};
 use crate::health::Right;
+use crate::telemetry::{Cause, spans};
 
 /// After a panic in a check, a bug of ours, it is not made again for this long.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
@@ -33,7 +35,8 @@ const READ_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::
 /// Starts a check. Dropping the handle cancels it, whatever it waits for. It asks the partner in its own term only.
 pub fn spawn(context: Arc<Context>, key: &Key, uid: &str, term: Term, id: u64, plan: &Plan) -> AbortOnDropHandle<()> {
     let run = Run { context, key: key.clone(), uid: uid.to_owned(), term, id, plan: plan.clone() };
-    AbortOnDropHandle::new(tokio::spawn(run.run()))
+    let span = spans::check(&Cause::current(), &key.namespace, &key.name, uid);
+    AbortOnDropHandle::new(tokio::spawn(run.run().instrument(span)))
 }
 
 struct Run {
@@ -67,6 +70,7 @@ impl Run {
             tokio::time::sleep(AFTER_PANIC).await;
             return self.end(None);
         };
+        spans::checked(outcome.as_ref().map(|(_, verdict)| verdict));
         if outcome.is_none() {
             // What has changed wakes the integration by itself, and that cancels this. Only in case it did not:
             tokio::time::sleep(CHANGED).await;
@@ -94,6 +98,7 @@ impl Run {
             let place = self.place().await?;
             // T is computed again now: what was planned may be out of date after the wait.
             let job = self.job()?;
+            spans::check_has_place(&job.partner, &job.region.name);
             match self.read(&job.secret.name).await {
                 Ok(secret) => {
                     self.context.refusals.answered(&self.secret_key(&job));
@@ -168,6 +173,7 @@ impl Run {
         let (verdict, asked) = match credential {
             Ok(credential) => {
                 let asked = self.context.prober.prove(check, &job.region.endpoint, credential);
+                let asked = asked.instrument(spans::request(check.method(), &job.region.endpoint));
                 let verdict = self.context.office.during(self.term, asked).await?;
                 (verdict, Some(began.elapsed()))
             }

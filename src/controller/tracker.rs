@@ -12,6 +12,7 @@ use super::key::{Key, newer};
 use super::leadership::Term;
 use crate::api::PartnerIntegration;
 use crate::core::{AnchorKind, Counted, Ended, Fingerprint, Memory, Plan, Refusal, Tuple, check_request};
+use crate::telemetry::Cause;
 
 /// The check of one integration.
 enum Slot {
@@ -47,6 +48,8 @@ pub struct View {
     pub check: Check,
     /// The latest write of its binding that was refused.
     pub refused: Option<Refusal>,
+    /// The span of the check that ended last.
+    pub checked_in: Cause,
 }
 
 struct Tracked {
@@ -63,6 +66,8 @@ struct Tracked {
     failures: u32,
     /// When a check of it ended last.
     last_check: Option<jiff::Timestamp>,
+    /// The span of that check.
+    checked_in: Cause,
     slot: Slot,
 }
 
@@ -140,6 +145,7 @@ impl Tracker {
                     ahead: None,
                     failures: 0,
                     last_check: None,
+                    checked_in: Cause::default(),
                     slot: Slot::Idle,
                 };
                 state.objects.insert(key, tracked);
@@ -251,7 +257,8 @@ impl Tracker {
             Slot::Open { tuple, .. } => Check::Open(tuple.clone()),
             Slot::Ended(ended) => Check::Ended(ended.clone()),
         };
-        Some(View { memory: tracked.memory.clone(), check, refused: tracked.refused.clone() })
+        let (memory, refused) = (tracked.memory.clone(), tracked.refused.clone());
+        Some(View { memory, check, refused, checked_in: tracked.checked_in.clone() })
     }
 
     /// A write or a live read has shown this object. It is used until the watch has shown it or a newer one, so that
@@ -367,6 +374,7 @@ impl Tracker {
             && *id == check
         {
             let began_with = *began_with;
+            tracked.checked_in = Cause::current();
             if let Some(made) = ended.as_ref().filter(|ended| ended.verdict.result().is_some()) {
                 tracked.last_check = Some(made.at);
             }

@@ -47,6 +47,12 @@ impl Right {
         Self { resource: "partnerintegrations/status", verb: "patch", group: crate::api::GROUP };
     /// To tell of a transition.
     pub const CREATE_EVENTS: Self = Self { resource: "events", verb: "create", group: "events.k8s.io" };
+
+    /// Whether what it permits changes something.
+    #[must_use]
+    pub fn writes(self) -> bool {
+        !matches!(self.verb, "get" | "list" | "watch")
+    }
 }
 
 /// See the module.

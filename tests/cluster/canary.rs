@@ -33,7 +33,7 @@ fn canaries() -> Vec<String> {
     found
 }
 
-fn search(place: &str, text: &str) {
+pub fn search(place: &str, text: &str) {
     for canary in canaries() {
         if let Some(at) = text.find(&canary) {
             let from = text.floor_char_boundary(at.saturating_sub(200));
@@ -43,7 +43,7 @@ fn search(place: &str, text: &str) {
 }
 
 /// Checks that end in every way, with answers that hold the key and a text of the partner's.
-async fn scenes(world: &World<'_>) {
+pub async fn scenes(world: &World<'_>) {
     let status = |code: u16| {
         let headers = vec![("x-says".to_owned(), ANSWER.to_owned()), ("retry-after".to_owned(), ANSWER.to_owned())];
         Behaviour::Status(code, headers, format!(r#"{{"valid": true, "says": "{ANSWER} {KEY}"}}"#).into_bytes())
@@ -76,28 +76,34 @@ async fn scenes(world: &World<'_>) {
     assert!(world.checks_with(KEY) >= 12, "the key was sent, so it could have leaked");
 }
 
+/// The regions of [`scenes`].
+pub const REGIONS: [&str; 12] = [
+    "echo",
+    "echo-refused",
+    "echo-down",
+    "echo-lost",
+    "says",
+    "says-throttled",
+    "says-down",
+    "says-lost",
+    "moved",
+    "babbles",
+    "hangs",
+    "cut",
+];
+
+/// The Partner of [`scenes`].
+pub async fn partner(world: &World<'_>) {
+    let check = json!({"timeout": "2s", "success": {"expression": "body.valid == true"}});
+    let authentication = json!({"headers": [{"name": "X-Api-Key"}]});
+    world.create_partner(json!({"spec": {"check": check, "authentication": authentication}})).await;
+}
+
 #[tokio::test]
 async fn no_key_and_no_answer_is_in_any_object_log_line_or_admin_page() {
     let (plane, operator) = cluster().await;
-    let regions = [
-        "echo",
-        "echo-refused",
-        "echo-down",
-        "echo-lost",
-        "says",
-        "says-throttled",
-        "says-down",
-        "says-lost",
-        "moved",
-        "babbles",
-        "hangs",
-        "cut",
-    ];
-    let world = &world("canary", &regions).await;
-    let check = json!({"timeout": "2s", "success": {"expression": "body.valid == true"}});
-    world
-        .create_partner(json!({"spec": {"check": check, "authentication": {"headers": [{"name": "X-Api-Key"}]}}}))
-        .await;
+    let world = &world("canary", &REGIONS).await;
+    partner(world).await;
     scenes(world).await;
     let basic = World::on(plane, "canary-basic", &["eu1"]).await;
     basic.sim.accept("eu1", KEY);

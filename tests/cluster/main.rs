@@ -11,6 +11,8 @@ mod world;
 mod answers;
 mod bindings;
 mod canary;
+#[cfg(feature = "otlp")]
+mod collector;
 mod counts;
 mod credentials;
 mod damage;
@@ -29,3 +31,5 @@ mod restart;
 mod scope;
 mod secrets;
 mod storm;
+#[cfg(feature = "otlp")]
+mod traces;
