@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help controlplane build test test-versions gitops lint generate demo e2e clean
+.PHONY: help controlplane build image test test-versions gitops lint generate demo e2e clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ controlplane: ## Build kube-apiserver, etcd, kubectl, kube-controller-manager, i
 
 build: ## Build the operator, optimised
 	cargo build --release --locked
+
+image: ## Build the image FROM scratch into target/image, with its bill of materials (ARCH=amd64, arm64 or all)
+	@hack/image/build.sh $(if $(ARCH),--arch $(ARCH))
 
 test: controlplane gitops ## Run all tests, against a real API server too
 	cargo test --locked --all-targets
