@@ -1,5 +1,5 @@
 //! An instance that looks after a few namespaces, or that may only `get` Secrets, under exactly the rights that it needs:
-//! those of `deploy/rbac`, less what each test names.
+//! those of `deploy/base` and `deploy/overlays/namespaced`, less what each test names.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::support::controlplane::{Audited, ControlPlane};
-use crate::support::operator::{NAME, Operator, USER};
+use crate::support::operator::{NAME, NAMESPACE, Operator, USER};
 use crate::support::wait_for;
 use crate::world::{ALLOW, BINARY, LIMIT, World, own_operator, own_plane};
 
@@ -31,6 +31,13 @@ async fn rules(plane: &ControlPlane) -> Vec<PolicyRule> {
     Api::<ClusterRole>::all(plane.client().unwrap()).get(NAME).await.unwrap().rules.unwrap()
 }
 
+/// What `deploy/overlays/namespaced` grants in a namespace.
+async fn rules_in_a_namespace(plane: &ControlPlane) -> Vec<PolicyRule> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/overlays/namespaced/role.yaml");
+    let json = plane.kubectl(&["create", "--dry-run=client", "-o", "json", "-f", file]).await.unwrap();
+    serde_json::from_str::<Role>(&json).unwrap().rules.unwrap()
+}
+
 async fn grant_everywhere(plane: &ControlPlane, rules: &[PolicyRule]) {
     let patch = Patch::Merge(json!({"rules": rules}));
     let granted: Api<ClusterRole> = Api::all(plane.client().unwrap());
@@ -44,7 +51,7 @@ async fn grant_in(plane: &ControlPlane, namespace: &str, rules: Vec<PolicyRule>)
     let binding: RoleBinding = serde_json::from_value(json!({
         "metadata": meta,
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
-        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAME}],
+        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
     }))
     .unwrap();
     Api::namespaced(client, namespace).create(&PostParams::default(), &binding).await.unwrap();
@@ -86,7 +93,7 @@ async fn an_instance_of_some_namespaces_needs_nothing_else_but_the_catalogue_and
     let catalogue = only(&all, |resource| resource == "partners");
     grant_everywhere(&plane, &catalogue).await;
     for world in [mine, ours] {
-        grant_in(&plane, &world.namespace, only(&all, |resource| !is_catalogue(resource))).await;
+        grant_in(&plane, &world.namespace, rules_in_a_namespace(&plane).await).await;
     }
     may(&plane, false, "list", "secrets", &theirs.namespace).await;
     may(&plane, true, "list", "secrets", &mine.namespace).await;
@@ -148,8 +155,9 @@ async fn a_namespace_that_is_refused_or_absent_delays_nobody_and_says_so() {
     let (good, half) = (World::on(&plane, "good", &["eu1"]).await, World::on(&plane, "half", &["eu1"]).await);
     let all = rules(&plane).await;
     grant_everywhere(&plane, &only(&all, |resource| resource == "partners")).await;
-    grant_in(&plane, &good.namespace, only(&all, |resource| !is_catalogue(resource))).await;
-    let without_secrets = only(&all, |resource| !is_catalogue(resource) && resource != "secrets");
+    let whole = rules_in_a_namespace(&plane).await;
+    grant_in(&plane, &good.namespace, whole.clone()).await;
+    let without_secrets = only(&whole, |resource| resource != "secrets");
     grant_in(&plane, &half.namespace, without_secrets).await;
     may(&plane, true, "list", "secrets", &good.namespace).await;
     may(&plane, true, "list", "partnerintegrations.integrations.kognitiv.com", &half.namespace).await;
@@ -188,8 +196,8 @@ async fn a_namespace_that_is_refused_or_absent_delays_nobody_and_says_so() {
 
     // Granted, it is served, without a restart.
     let roles: Api<Role> = Api::namespaced(half.client.clone(), &half.namespace);
-    let whole = json!({"rules": only(&all, |resource| !is_catalogue(resource))});
-    roles.patch(NAME, &PatchParams::default(), &Patch::Merge(whole)).await.unwrap();
+    let whole = Patch::Merge(json!({"rules": whole}));
+    roles.patch(NAME, &PatchParams::default(), &whole).await.unwrap();
     half.reaches("it-0", "Connected").await;
     half.reaches("it-29", "Connected").await;
     assert_eq!(operator.terminate().await.unwrap(), 0);
