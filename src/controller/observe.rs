@@ -1,5 +1,6 @@
 //! Observe: gathers what a decision depends on. Caches first; absence is concluded only from a live `get`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -108,11 +109,17 @@ impl Context {
         let integration = &*gathered.integration;
         let key = Key::of(integration);
         let name = integration.spec.binding.as_ref().map(|binding| binding.secret_name.as_str());
-        let published = integration.status.as_ref().and_then(|status| status.binding.as_ref());
-        if let Some(published) = published {
-            let secret = Key { name: published.name.as_str().into(), ..key.clone() };
-            if !self.bindings.knows(&secret) {
-                let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);
+        let published = integration.status.as_ref().and_then(|status| Some(status.binding.as_ref()?.name.as_str()));
+        let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);
+        let names: BTreeSet<&str> = published.into_iter().chain(name).collect();
+        for name in names {
+            let secret = Key { name: name.into(), ..key.clone() };
+            // What is known is kept up to date by the watch, where there is one.
+            let looks = match self.bindings.knows(&secret) {
+                true => self.scope.secret_watch == SecretWatch::None,
+                false => published == Some(name),
+            };
+            if looks {
                 match self.look(&api, &secret).await {
                     // Without access nothing can be published either; the key's own Secret says so.
                     Ok(()) | Err(ApiFailure::Forbidden) => {}
