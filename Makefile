@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help controlplane build image test test-versions gitops lint generate demo e2e clean
+.PHONY: help controlplane tools build image test test-versions gitops chart lint generate demo e2e clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,13 +10,16 @@ help: ## List the targets
 controlplane: ## Build kube-apiserver, etcd, kubectl, kube-controller-manager, if missing (5 to 9 min once, needs Go)
 	@hack/controlplane/build.sh >/dev/null
 
+tools: ## Build helm, kubeconform and kube-score, if missing (2 to 4 min once, needs Go)
+	@hack/tools/build.sh >/dev/null
+
 build: ## Build the operator, optimised
 	cargo build --release --locked
 
 image: ## Build the image FROM scratch into target/image, with its bill of materials (ARCH=amd64, arm64 or all)
 	@hack/image/build.sh $(if $(ARCH),--arch $(ARCH))
 
-test: controlplane gitops ## Run all tests, against a real API server too
+test: controlplane tools gitops ## Run all tests, against a real API server too
 	cargo test --locked --all-targets
 
 # The versions of Kubernetes that are supported; each must be one that the pinned API server can emulate. Tests mostly wait.
@@ -34,6 +37,9 @@ gitops: ## Test Argo CD's health scripts, and build what judges our objects as G
 	@hack/gitops/build.sh >/dev/null
 	cd hack/gitops && go vet ./... && go test -count=1 ./...
 
+chart: controlplane tools ## Only the tests of the chart and of deploy/: lint, schemas, alerts, install, upgrade, uninstall
+	cargo test --locked --test chart
+
 lint: ## Formatting, clippy, documentation, generated files up to date, licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -42,7 +48,7 @@ lint: ## Formatting, clippy, documentation, generated files up to date, licences
 	cargo test --quiet --locked --test api generated::
 	@hack/deny.sh
 
-generate: ## Write crds/ and the reference page again, from the types
+generate: ## Write crds/, the reference page and the chart's copies again
 	cargo run --quiet --locked --example generate
 
 demo: controlplane ## Show the main job on a real API server (KEEP=1: stay up to play with it)

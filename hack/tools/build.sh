@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the tools that check, install and lint the chart: helm, kubeconform, kube-score, at the versions that the go.mod in
-# the folder of each pins. Only what is missing is built, into .cache/tools/VERSIONS (git ignores it).
+# the folder of each pins; prometheus-operator is the folder with its CRDs, nothing is built of it. Only what is missing is
+# built, into .cache/tools/VERSIONS (git ignores it).
 #
 #   build.sh NAME...               build these (all without a name), then print the folder on the last line
 #   build.sh --print-dir NAME...   only print the folder; fails when one of these is missing in it
@@ -9,7 +10,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-all=(helm kubeconform kube-score)
+all=(helm kubeconform kube-score prometheus-operator)
 began=$SECONDS
 lock=''
 building=''
@@ -24,11 +25,11 @@ fail() {
 # What is built for a NAME, and how long it takes on two cores the first time.
 package() { awk '$1 == "tool" { print $2; exit }' "$here/$1/go.mod"; }
 estimate() { if [ "$1" = helm ]; then echo '70 s to 3 min'; else echo '20 s'; fi; }
-# The version of the module that the package is in: the longest module path that the package begins with.
+# The version of the module that the package is in; of the only one that is required where there is no package.
 version() {
     awk -v package="$(package "$1")/" '
         { at = $1 == "require" ? 2 : 1 }
-        index(package, $at "/") == 1 && $(at + 1) ~ /^v[0-9]/ { print $(at + 1); exit }' "$here/$1/go.mod"
+        (package == "/" || index(package, $at "/") == 1) && $(at + 1) ~ /^v[0-9]/ { print $(at + 1); exit }' "$here/$1/go.mod"
 }
 
 clean_up() {
@@ -65,9 +66,26 @@ need_go() {
     found=$(cd "$here/helm" && go version 2>&1) || fail "Go $needed or newer is needed: $how. Go says: $found"
 }
 
+copy_crds() {
+    local module kind
+    module=github.com/prometheus-operator/prometheus-operator
+    say "the CRDs of the Prometheus operator $(version "$1"), some seconds the first time"
+    (cd "$here/$1" && go mod download "$module") >&2 || fail "$module could not be downloaded"
+    mkdir "$building/$1"
+    for kind in podmonitors servicemonitors prometheusrules; do
+        install -m 644 "$(cd "$here/$1" && go list -m -f '{{.Dir}}' "$module")/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" \
+            "$building/$1/$kind.yaml"
+    done
+    mv "$building/$1" "$dir/$1"
+}
+
 build() {
     local name=$1 from=$SECONDS spent
     [ ! -x "$dir/$name" ] || return 0
+    if [ "$name" = prometheus-operator ]; then
+        copy_crds "$name"
+        return
+    fi
     say "$name $(version "$name"), about $(estimate "$name") the first time"
     (
         cd "$here/$name"

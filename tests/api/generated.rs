@@ -4,6 +4,8 @@ use std::path::Path;
 
 use partner_integration_operator::api;
 
+#[path = "../../examples/generate/chart.rs"]
+mod chart;
 #[path = "../../examples/generate/files.rs"]
 mod files;
 #[path = "../../examples/generate/reference.rs"]
@@ -13,8 +15,11 @@ mod reference;
 fn generated_files_are_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (name, text) in files::all().unwrap() {
-        let found = std::fs::read_to_string(root.join(name)).unwrap_or_default();
-        assert!(found == text, "{name} differs from src/api: run `make generate` (cargo run --example generate)");
+        let found = std::fs::read_to_string(root.join(&name)).unwrap_or_default();
+        assert!(
+            found == text,
+            "{name} differs from what it is made from: run `make generate` (cargo run --example generate)"
+        );
     }
 }
 
