@@ -123,12 +123,12 @@ impl Health {
     pub fn refused(&self, right: Right, namespace: &str) {
         if self.refused.add(right, namespace, Instant::now()) {
             let Right { verb, resource, group } = right;
+            let place = if group.is_empty() { String::new() } else { format!(" in {group}") };
             tracing::warn!(
                 verb,
                 resource,
-                group,
                 namespace,
-                "forbidden (403); grant the operator {verb} on {resource}"
+                "forbidden (403); grant the operator {verb} on {resource}{place}"
             );
         }
     }

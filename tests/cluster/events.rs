@@ -154,6 +154,7 @@ async fn a_flood_is_paced_behind_the_statuses_and_a_missing_grant_costs_events_a
     .await
     .unwrap();
     assert!(operator.log().contains("create on events in events.k8s.io"));
-    assert_eq!(operator.admin("/readyz").await.unwrap().0, 200);
+    let (code, words) = operator.admin("/readyz").await.unwrap();
+    assert!(code == 503 && words.starts_with("events: create: forbidden (403)"), "{code}: {words}");
     assert_eq!(operator.terminate().await.unwrap(), 0);
 }

@@ -1,4 +1,4 @@
-//! Every right of `deploy/rbac`, withdrawn from a running operator and granted again. What lacks is named on `/readyz` and in
+//! Every right of `deploy/base`, withdrawn from a running operator and granted again. What lacks is named on `/readyz` and in
 //! the log by verb and resource; what does not need it goes on; and when it is granted all of it goes on by itself.
 
 use std::time::{Duration, Instant};
@@ -9,18 +9,20 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
-use crate::support::operator::{NAME, Operator};
+use crate::support::operator::{NAME, NAMESPACE, Operator};
 use crate::support::proxy::{Action, Answer, Proxy};
 use crate::world::{BINARY, World};
 use crate::{PATIENCE, assert_kept, describe, keep, proxied, readyz, stir};
 
 const KEPT: usize = 10;
+/// The role for the Lease, in the operator's own namespace.
+const LEASE_ROLE: &str = "partner-integration-operator-lease";
 /// With election, and quick about it.
 const ELECTED: [&str; 10] = [
     "--allow-network",
     "127.0.0.0/8",
     "--lease-namespace",
-    NAME,
+    NAMESPACE,
     "--lease-duration",
     "6s",
     "--renew-deadline",
@@ -86,11 +88,11 @@ fn without(rules: &[PolicyRule], resource: &str, verb: &str) -> Vec<PolicyRule> 
             left.extend((!rule.verbs.is_empty()).then_some(rule));
         }
     }
-    assert!(found, "{verb} on {resource} is not in deploy/rbac");
+    assert!(found, "{verb} on {resource} is not in deploy/base");
     left
 }
 
-/// The rules of both roles as `deploy/rbac` has them.
+/// The rules of both roles as `deploy/base` has them.
 struct Access {
     cluster: Api<ClusterRole>,
     own: Api<Role>,
@@ -100,16 +102,16 @@ struct Access {
 
 impl Access {
     async fn of(world: &World<'_>) -> Self {
-        let (cluster, own) = (Api::all(world.client.clone()), Api::namespaced(world.client.clone(), NAME));
+        let (cluster, own) = (Api::all(world.client.clone()), Api::namespaced(world.client.clone(), NAMESPACE));
         let cluster_rules = cluster.get(NAME).await.map(|role: ClusterRole| role.rules.unwrap()).unwrap();
-        let own_rules = own.get(NAME).await.map(|role: Role| role.rules.unwrap()).unwrap();
+        let own_rules = own.get(LEASE_ROLE).await.map(|role: Role| role.rules.unwrap()).unwrap();
         Self { cluster, own, cluster_rules, own_rules }
     }
 
     async fn put(&self, cluster: &[PolicyRule], own: &[PolicyRule]) {
         let params = PatchParams::default();
         self.cluster.patch(NAME, &params, &Patch::Merge(json!({"rules": cluster}))).await.unwrap();
-        self.own.patch(NAME, &params, &Patch::Merge(json!({"rules": own}))).await.unwrap();
+        self.own.patch(LEASE_ROLE, &params, &Patch::Merge(json!({"rules": own}))).await.unwrap();
         // The API server's authorizer sees it by a watch of its own.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
@@ -129,7 +131,7 @@ impl Access {
 
 /// Makes the operator use a right, by an integration of this name where one is needed.
 async fn provoke(world: &World<'_>, proxy: &Proxy, by: Use, resource: &'static str, name: &str) {
-    let leases: Api<Lease> = Api::namespaced(world.client.clone(), NAME);
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), NAMESPACE);
     world.sim.accept("eu1", name);
     match by {
         Use::Watch => proxy.cut_connections(),

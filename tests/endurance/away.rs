@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::controlplane::{ControlPlane, Options, install_crds};
-use crate::support::operator::{self, NAME, Operator};
+use crate::support::operator::{self, NAMESPACE, Operator};
 use crate::world::{ALLOW, BINARY, World};
 use crate::{PATIENCE, assert_kept, keep, readyz};
 
 const KEPT: usize = 10;
 /// With election, as by default.
-const ELECTED: [&str; 4] = ["--allow-network", "127.0.0.0/8", "--lease-namespace", NAME];
+const ELECTED: [&str; 4] = ["--allow-network", "127.0.0.0/8", "--lease-namespace", NAMESPACE];
 
 #[tokio::test]
 async fn an_api_server_that_is_away_at_the_start_is_waited_for_and_what_was_connected_costs_nothing() {

@@ -7,12 +7,12 @@ use kube::api::ListParams;
 use serde_json::json;
 
 use crate::PATIENCE;
-use crate::support::operator::{NAME, Operator, USER};
+use crate::support::operator::{NAMESPACE, Operator, USER};
 use crate::support::wait_for;
 use crate::world::{ALLOW, BINARY, World, own_operator, own_plane, reason};
 
 /// With election, as by default.
-const ELECTED: [&str; 4] = ["--allow-network", "127.0.0.0/8", "--lease-namespace", NAME];
+const ELECTED: [&str; 4] = ["--allow-network", "127.0.0.0/8", "--lease-namespace", NAMESPACE];
 /// As many as the issue asks for,
 const MANY: usize = 1000;
 /// and as long.

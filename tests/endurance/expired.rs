@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use crate::support::controlplane::ControlPlane;
-use crate::support::operator::{NAME, Operator};
+use crate::support::operator::{NAME, NAMESPACE, Operator};
 use crate::support::proxy::{Action, Answer, Asked, Proxy};
 use crate::support::wait_for;
 use crate::world::{ALLOW, BINARY, World};
@@ -86,7 +86,7 @@ async fn watches_that_are_too_old_begin_anew_and_see_what_has_come_changed_and_g
 /// A token that ends with a Secret, which stands for its time.
 async fn token_bound_to(plane: &ControlPlane, name: &str) -> String {
     let client = plane.client().unwrap();
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), NAME);
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     let secret = secrets.create(&PostParams::default(), &Secret { metadata, ..Secret::default() }).await.unwrap();
     let bound = BoundObjectReference {
@@ -100,7 +100,7 @@ async fn token_bound_to(plane: &ControlPlane, name: &str) -> String {
         bound_object_ref: Some(bound),
         ..TokenRequestSpec::default()
     };
-    let accounts: Api<ServiceAccount> = Api::namespaced(client, NAME);
+    let accounts: Api<ServiceAccount> = Api::namespaced(client, NAMESPACE);
     let request = TokenRequest { spec, ..TokenRequest::default() };
     accounts.create_token_request(NAME, &PostParams::default(), &request).await.unwrap().status.unwrap().token
 }
@@ -119,7 +119,7 @@ async fn a_token_that_expires_is_named_and_a_new_one_in_its_file_is_taken_up_wit
 
     let client = plane.client().unwrap();
     let began = Instant::now();
-    Api::<Secret>::namespaced(client, NAME).delete("first", &DeleteParams::default()).await.unwrap();
+    Api::<Secret>::namespaced(client, NAMESPACE).delete("first", &DeleteParams::default()).await.unwrap();
     // The API server remembers for some seconds that a token was good; then each watch that begins is refused.
     let cut = async {
         loop {

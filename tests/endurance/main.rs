@@ -1,5 +1,5 @@
 //! What an operator meets that runs for a year: an API server that misbehaves, rights that come and go, crashes, keys that
-//! change. Each test has a control plane of its own, the access of `deploy/rbac`, and prints what it has measured.
+//! change. Each test has a control plane of its own, the access of `deploy/base`, and prints what it has measured.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
