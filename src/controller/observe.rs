@@ -111,14 +111,12 @@ impl Context {
         let name = integration.spec.binding.as_ref().map(|binding| binding.secret_name.as_str());
         let published = integration.status.as_ref().and_then(|status| Some(status.binding.as_ref()?.name.as_str()));
         let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);
-        let names: BTreeSet<&str> = published.into_iter().chain(name).collect();
-        for name in names {
+        let to_judge: BTreeSet<&str> = published.into_iter().chain(name).collect();
+        for name in to_judge {
             let secret = Key { name: name.into(), ..key.clone() };
             // What is known is kept up to date by the watch, where there is one.
-            let looks = match self.bindings.knows(&secret) {
-                true => self.scope.secret_watch == SecretWatch::None,
-                false => published == Some(name),
-            };
+            let unwatched = self.scope.secret_watch == SecretWatch::None;
+            let looks = if self.bindings.knows(&secret) { unwatched } else { published == Some(name) };
             if looks {
                 match self.look(&api, &secret).await {
                     // Without access nothing can be published either; the key's own Secret says so.

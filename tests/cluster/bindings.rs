@@ -10,8 +10,8 @@ use partner_integration_operator::api::PartnerIntegration;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use crate::support::controlplane::{Audited, ControlPlane};
-use crate::support::operator::{Operator, USER, allow_bindings};
+use crate::support::controlplane::{Audited, ControlPlane, Options, install_crds};
+use crate::support::operator::{Operator, USER, allow_bindings, kubeconfig};
 use crate::support::wait_for;
 use crate::world::{ALLOW, LIMIT, World, condition, own_operator, own_plane};
 
@@ -23,7 +23,10 @@ const COLLECTED: Duration = Duration::from_secs(100);
 async fn cluster() -> &'static (ControlPlane, Operator) {
     static SHARED: OnceCell<(ControlPlane, Operator)> = OnceCell::const_new();
     let start = async || {
-        let (plane, kubeconfig) = own_plane().await;
+        // Its garbage collector takes what is owned by an integration that is gone.
+        let plane = ControlPlane::start(Options::default().controller_manager()).await.unwrap();
+        install_crds(&plane.client().unwrap()).await.unwrap();
+        let kubeconfig = kubeconfig(&plane).await.unwrap();
         allow_bindings(&plane).await.unwrap();
         let operator = own_operator(&plane, &kubeconfig, &[&ALLOW[..], &["--bindings"]].concat()).await;
         (plane, operator)
