@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use kube::api::ListParams;
+use partner_integration_operator::api::Partner;
 use serde_json::json;
 
 use crate::PATIENCE;
@@ -54,6 +55,11 @@ async fn a_restart_with_a_thousand_connected_integrations_sends_nothing_and_writ
     all(&world, MANY, "Connected").await;
     println!("{MANY} connected {:.0?} after the first was created", began.elapsed());
     assert_eq!(world.sim.counters().requests, MANY as u64);
+    // Its counts follow ten seconds behind; those of today would be news to the next process.
+    let counted = |partner: &Partner| {
+        partner.status.as_ref().is_some_and(|status| status.connected.map(|count| count as usize) == Some(MANY))
+    };
+    world.partner_until("counted", counted).await;
     assert_eq!(operator.terminate().await.unwrap(), 0);
 
     // The audit log is a moment behind.
