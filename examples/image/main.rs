@@ -10,6 +10,7 @@ mod sbom;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use elf::Arch;
@@ -62,8 +63,18 @@ struct Origin {
     created: i64,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    match Arguments::parse().verb {
+fn main() -> ExitCode {
+    match run(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("image: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<(), Box<dyn Error>> {
+    match verb {
         Verb::Pack { binary, reference, origin, out, rootfs } => {
             let binaries = binary.iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>()?;
             let about = About {
