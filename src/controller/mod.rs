@@ -11,6 +11,7 @@ mod events;
 mod failure;
 mod key;
 mod leadership;
+mod names;
 mod observe;
 mod partners;
 mod publish;

@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::counts::Tally;
 use super::key::{Key, newer};
 use super::leadership::Term;
+use super::names::{Named, Names};
 use crate::api::PartnerIntegration;
 use crate::core::{AnchorKind, Counted, Ended, Fingerprint, Memory, Plan, Refusal, Tuple, check_request};
 use crate::telemetry::Cause;
@@ -54,10 +55,7 @@ pub struct View {
 
 struct Tracked {
     uid: String,
-    partner: Arc<str>,
-    secret: Option<Arc<str>>,
-    /// The name of its binding.
-    binding: Option<Arc<str>>,
+    named: Named,
     refused: Option<Refusal>,
     /// As the watch has shown it last.
     connected: bool,
@@ -74,9 +72,7 @@ struct Tracked {
 #[derive(Default)]
 struct State {
     objects: HashMap<Key, Tracked>,
-    by_partner: HashMap<Arc<str>, HashSet<Key>>,
-    by_secret: HashMap<Key, HashSet<Key>>,
-    by_binding: HashMap<Key, HashSet<Key>>,
+    names: Names,
     tally: Tally,
     last_check: u64,
     /// The term in office. What is to be remembered or started for another one comes too late.
@@ -104,41 +100,19 @@ impl Tracker {
         }
         let uid = integration.uid().unwrap_or_default();
         let connected = integration.status.as_ref().is_some_and(|status| status.connected);
-        let partner: Arc<str> = integration.spec.partner.as_str().into();
-        let secret: Option<Arc<str>> =
-            integration.spec.api_key_secret_ref.as_ref().map(|secret| secret.name.as_str().into());
-        let binding: Option<Arc<str>> =
-            integration.spec.binding.as_ref().map(|binding| binding.secret_name.as_str().into());
+        let named = Named::of(&key, integration);
         match state.objects.get(&key) {
             Some(tracked) if tracked.uid == uid => {
-                if tracked.binding != binding {
-                    state.unlink_binding(&key);
-                    state.link_binding(&key, binding.as_deref());
-                    if let Some(tracked) = state.objects.get_mut(&key) {
-                        tracked.binding = binding;
-                    }
-                }
-                let Some(tracked) = state.objects.get(&key) else { return };
-                if tracked.secret != secret {
-                    state.unlink_secret(&key);
-                    state.link_secret(&key, secret.as_deref());
-                    if let Some(tracked) = state.objects.get_mut(&key) {
-                        tracked.secret = secret;
-                    }
-                }
+                state.renamed(&key, named);
                 state.connected(&key, connected);
             }
             _ => {
                 state.forget(&key);
-                state.link_secret(&key, secret.as_deref());
-                state.link_binding(&key, binding.as_deref());
-                state.by_partner.entry(partner.clone()).or_default().insert(key.clone());
-                state.tally.added(&partner, connected);
+                state.names.add(&key, &named);
+                state.tally.added(&named.partner, connected);
                 let tracked = Tracked {
                     uid,
-                    partner,
-                    secret,
-                    binding,
+                    named,
                     refused: None,
                     connected,
                     memory: Memory::default(),
@@ -210,29 +184,28 @@ impl Tracker {
 
     /// The integrations that name a partner.
     pub fn of_partner(&self, partner: &str) -> Vec<Key> {
-        self.state().by_partner.get(partner).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
+        self.state().names.of_partner(partner)
     }
 
     /// The integrations that name a Secret.
     pub fn of_secret(&self, secret: &Key) -> Vec<Key> {
-        self.state().by_secret.get(secret).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
+        self.state().names.of_secret(secret)
     }
 
     /// Whether some integration names a Secret.
     pub fn names_secret(&self, secret: &Key) -> bool {
-        self.state().by_secret.contains_key(secret)
+        self.state().names.has_secret(secret)
     }
 
     /// Whether some integration names a Secret as its binding.
     pub fn names_binding(&self, secret: &Key) -> bool {
-        self.state().by_binding.contains_key(secret)
+        self.state().names.has_binding(secret)
     }
 
     /// Somebody has changed a Secret: those that name it as their binding. A write that was refused may be taken now.
     pub fn binding_changed(&self, secret: &Key) -> Vec<Key> {
         let mut state = self.state();
-        let keys: Vec<Key> =
-            state.by_binding.get(secret).map(|keys| keys.iter().cloned().collect()).unwrap_or_default();
+        let keys = state.names.of_binding(secret);
         for key in &keys {
             if let Some(tracked) = state.objects.get_mut(key) {
                 tracked.refused = None;
@@ -394,55 +367,24 @@ impl State {
     }
 
     fn forget(&mut self, key: &Key) {
-        self.unlink_secret(key);
-        self.unlink_binding(key);
         if let Some(tracked) = self.objects.remove(key) {
-            unlink(&mut self.by_partner, &tracked.partner, key);
-            self.tally.removed(&tracked.partner, tracked.connected);
+            self.names.remove(key, &tracked.named);
+            self.tally.removed(&tracked.named.partner, tracked.connected);
+        }
+    }
+
+    fn renamed(&mut self, key: &Key, named: Named) {
+        if let Some(tracked) = self.objects.get_mut(key).filter(|tracked| tracked.named != named) {
+            self.names.remove(key, &tracked.named);
+            self.names.add(key, &named);
+            tracked.named = named;
         }
     }
 
     fn connected(&mut self, key: &Key, connected: bool) {
         if let Some(tracked) = self.objects.get_mut(key).filter(|tracked| tracked.connected != connected) {
             tracked.connected = connected;
-            self.tally.turned(&tracked.partner, connected);
-        }
-    }
-
-    fn link_secret(&mut self, key: &Key, secret: Option<&str>) {
-        if let Some(secret) = secret {
-            let secret = Key { namespace: key.namespace.clone(), name: secret.into() };
-            self.by_secret.entry(secret).or_default().insert(key.clone());
-        }
-    }
-
-    fn link_binding(&mut self, key: &Key, binding: Option<&str>) {
-        if let Some(binding) = binding {
-            let secret = Key { namespace: key.namespace.clone(), name: binding.into() };
-            self.by_binding.entry(secret).or_default().insert(key.clone());
-        }
-    }
-
-    fn unlink_binding(&mut self, key: &Key) {
-        if let Some(name) = self.objects.get(key).and_then(|tracked| tracked.binding.clone()) {
-            let secret = Key { namespace: key.namespace.clone(), name };
-            unlink(&mut self.by_binding, &secret, key);
-        }
-    }
-
-    fn unlink_secret(&mut self, key: &Key) {
-        if let Some(name) = self.objects.get(key).and_then(|tracked| tracked.secret.clone()) {
-            let secret = Key { namespace: key.namespace.clone(), name };
-            unlink(&mut self.by_secret, &secret, key);
-        }
-    }
-}
-
-fn unlink<N: std::hash::Hash + Eq>(index: &mut HashMap<N, HashSet<Key>>, name: &N, key: &Key) {
-    if let Some(keys) = index.get_mut(name) {
-        keys.remove(key);
-        if keys.is_empty() {
-            index.remove(name);
+            self.tally.turned(&tracked.named.partner, connected);
         }
     }
 }
