@@ -8,15 +8,14 @@ use crate::Result;
 use crate::integrations::{integration, sample, set_key};
 use crate::stage::{SHOP, Stage, note, until};
 
-const SECRET: &str = "acme-connection";
+/// As the sample has it.
+const SECRET: &str = "acme-loyalty-connection";
 const PODS: &[&str] = &["-n", SHOP, "get", "pods", "--selector=app.kubernetes.io/name=shop"];
 const PATCH: &[&str] = &["-n", SHOP, "patch", "pi", "for-the-shop", "--type=merge", "-p"];
 
 pub async fn application(stage: &mut Stage) -> Result<()> {
     stage.step("An application mounts the binding Secret: its pod starts once the integration is connected");
-    let application = sample("application.yaml")?
-        .replace("datadog", "acme")
-        .replace("registry.k8s.io/pause:3.10", &stage.options.partner_image);
+    let application = sample("application.yaml")?.replace("registry.k8s.io/pause:3.10", &stage.options.partner_image);
     stage.apply(&application).await?;
     stage.until_shown(PODS, &["ContainerCreating"]).await?;
     let mut wanted = integration("for-the-shop");
