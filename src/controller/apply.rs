@@ -11,6 +11,7 @@ use super::failure::ApiFailure;
 use super::key::Key;
 use super::leadership::Term;
 use super::observe::Gathered;
+use super::publish::Withdrawn;
 use super::running;
 use super::tracker::prune;
 use crate::api::{FIELD_MANAGER, PartnerIntegration, PartnerIntegrationStatus};
@@ -21,7 +22,7 @@ use crate::health::Right;
 pub enum Applied {
     /// All of it was done.
     Done,
-    /// All of it, and a binding was written or deleted: the next decision says so.
+    /// All of it, and a binding was written or deleted, or is another one than was seen: the next decision says so.
     Again(Arc<PartnerIntegration>),
     /// The object is no longer the one that was decided on; nothing was remembered, and an outcome is still there to
     /// be concluded over this fresh one.
@@ -54,16 +55,16 @@ impl Context {
         if !self.office.holds(term) {
             return Ok(Applied::OutOfOffice);
         }
-        let mut withdrawn = Ok(());
+        let mut withdrawn = Withdrawn::Gone;
         if let BindingOrder::Withdraw(held) = &binding {
             let Some(done) = self.office.during(term, self.withdraw(integration, held)).await else {
                 return Ok(Applied::OutOfOffice);
             };
-            withdrawn = done;
             // Promise S2: Secret first, then status. Where the API server will not have it deleted at all, the status
             // tells the truth all the same, and it is tried again.
-            if let Err(failure @ ApiFailure::Unknown(_)) = withdrawn {
-                return Err(failure);
+            withdrawn = done?;
+            if matches!(withdrawn, Withdrawn::Changed) {
+                return Ok(Applied::Again(gathered.integration.clone()));
             }
         }
         if let Some(status) = status {
@@ -100,7 +101,9 @@ impl Context {
                 self.tracker.start(&key, &uid, term, &plan, spawn);
             }
         }
-        withdrawn?;
+        if let Withdrawn::Refused(failure) = withdrawn {
+            return Err(failure);
+        }
         self.bind(gathered, binding, term).await
     }
 
@@ -111,7 +114,13 @@ impl Context {
             (BindingOrder::Publish(publication), Some(entry)) => {
                 self.office.during(term, self.publish(integration, entry, &publication)).await
             }
-            (BindingOrder::Tidy(held), _) => self.office.during(term, self.withdraw(integration, &held)).await,
+            (BindingOrder::Tidy(held), _) => {
+                let withdrawn = self.office.during(term, self.withdraw(integration, &held)).await;
+                withdrawn.map(|withdrawn| match withdrawn? {
+                    Withdrawn::Gone | Withdrawn::Changed => Ok(()),
+                    Withdrawn::Refused(failure) => Err(failure),
+                })
+            }
             (BindingOrder::Withdraw(_), _) => Some(Ok(())),
             (BindingOrder::Leave | BindingOrder::Publish(_), _) => return Ok(Applied::Done),
         };

@@ -31,6 +31,16 @@ pub fn entries<'a>(entry: &'a Entry, key: &'a ApiKeySecretRef) -> std::collectio
     names
 }
 
+/// What came of withdrawing bindings.
+pub enum Withdrawn {
+    /// None is there any more.
+    Gone,
+    /// One is another version than the one that was seen: it is decided again.
+    Changed,
+    /// The API server will not have one deleted.
+    Refused(ApiFailure),
+}
+
 impl Context {
     /// Writes a binding, and keeps what came of it for the next decision: that it is there, that it is not ours, that the
     /// key has changed meanwhile, or that the API server refuses it.
@@ -123,13 +133,14 @@ impl Context {
         let mut raw = secret.data.take().unwrap_or_default();
         let proved = version == publication.tuple.secret;
         // A key that was proved can be read; one that cannot is another one.
-        let read = published(&entry.spec.authentication, &key.key, &raw).ok().filter(|_| proved);
+        let read = if proved { published(&entry.spec.authentication, &key.key, &raw).ok() } else { None };
         wipe(&mut raw);
         let Some(mut data) = read else { return Ok(None) };
         let provider = integration.spec.partner.as_str();
         for (name, value) in DESCRIPTION.into_iter().zip([TYPE, provider, &region.endpoint, &region.name]) {
             // Where a Secret key of several headers has one of these names, the specification's meaning goes before.
-            data.insert(name.to_owned(), ByteString(value.as_bytes().to_vec()));
+            let hidden = data.insert(name.to_owned(), ByteString(value.as_bytes().to_vec()));
+            wipe(&mut hidden.map(|value| (name.to_owned(), value)).into_iter().collect());
         }
         Ok(Some(data))
     }
@@ -168,15 +179,14 @@ impl Context {
         replaced.map(kept)
     }
 
-    /// Deletes bindings, each in the version that was seen (S4). One that is gone or another one meanwhile is no failure:
-    /// it is decided again.
+    /// Deletes bindings, each in the version that was seen (S4).
     ///
     /// # Errors
-    /// One could not be deleted; the others are tried all the same.
-    pub async fn withdraw(&self, integration: &PartnerIntegration, held: &[Held]) -> Result<(), ApiFailure> {
+    /// Of one nothing is known, or what stands in the way may pass by itself; it is decided again.
+    pub async fn withdraw(&self, integration: &PartnerIntegration, held: &[Held]) -> Result<Withdrawn, ApiFailure> {
         let namespace = integration.namespace().unwrap_or_default();
         let api = Api::<Secret>::namespaced(self.client.clone(), &namespace);
-        let mut failed = None;
+        let mut withdrawn = Withdrawn::Gone;
         for Held { name, version } in held {
             let preconditions = Preconditions {
                 uid: Some(version.uid.clone()),
@@ -186,9 +196,20 @@ impl Context {
             let secret = Key { namespace: namespace.as_str().into(), name: name.as_str().into() };
             self.metrics.writes("Secret", "delete");
             match self.call(Right::DELETE_SECRETS, &namespace, api.delete(name, &params)).await {
-                Ok(_) | Err(ApiFailure::NotFound) => self.bindings.gone(&secret),
-                Err(ApiFailure::Conflict) => self.look(&api, &secret).await?,
-                Err(failure) => {
+                Ok(_) | Err(ApiFailure::NotFound) => {
+                    self.refusals.answered(&secret);
+                    self.bindings.gone(&secret);
+                }
+                Err(ApiFailure::Conflict) => {
+                    self.look(&api, &secret).await?;
+                    return Ok(Withdrawn::Changed);
+                }
+                // As where one is published.
+                Err(ApiFailure::Forbidden) if !self.refusals.refused(&secret, std::time::Instant::now()) => {
+                    return Err(ApiFailure::Forbidden);
+                }
+                Err(failure @ (ApiFailure::Refused(401 | 429) | ApiFailure::Unknown(_))) => return Err(failure),
+                Err(failure @ (ApiFailure::Forbidden | ApiFailure::Refused(_))) => {
                     tracing::warn!(
                         namespace,
                         name = integration.name_any(),
@@ -197,11 +218,11 @@ impl Context {
                         %failure,
                         "the binding cannot be withdrawn; grant the operator delete on secrets, or see what refuses it"
                     );
-                    failed = Some(failure);
+                    withdrawn = Withdrawn::Refused(failure);
                 }
             }
         }
-        failed.map_or(Ok(()), Err)
+        Ok(withdrawn)
     }
 
     /// Reads the metadata of a binding live.

@@ -10,6 +10,7 @@ mod world;
 
 mod access;
 mod away;
+mod bindings;
 mod bursts;
 mod crashes;
 mod crds;

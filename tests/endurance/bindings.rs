@@ -1,0 +1,80 @@
+//! Bindings while single calls go wrong: the order of writes holds (S2), and nothing is done twice.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
+
+use crate::support::operator::{Operator, USER, allow_bindings};
+use crate::support::proxy::{Action, Answer};
+use crate::world::{ALLOW, BINARY, World};
+use crate::{PATIENCE, proxied};
+
+fn key_in(secret: &Secret) -> &[u8] {
+    &secret.data.as_ref().unwrap()["api-key"].0
+}
+
+#[tokio::test]
+async fn a_binding_is_published_once_and_withdrawn_before_the_status_whatever_call_goes_wrong() {
+    let (plane, proxy, kubeconfig) = proxied().await;
+    allow_bindings(&plane).await.unwrap();
+    let arguments = [&ALLOW[..], &["--bindings"]].concat();
+    let operator = Operator::start(BINARY, &plane, "operator", &kubeconfig, &arguments).await.unwrap();
+    operator.ready(PATIENCE).await.unwrap();
+    let world = &World::on(&plane, "bound", &["eu1"]).await;
+    world.sim.accept("eu1", "good");
+    world.create_partner(json!({})).await;
+    world.put_secret("key", b"good").await;
+    let status = |code| Action::Answer(Answer::status(code, Some(1)));
+    let faults: [(&str, usize, Action); 7] = [
+        ("none", 0, Action::Pass),
+        ("cut-before", 1, Action::CutBefore),
+        ("cut-after", 1, Action::CutAfter),
+        ("e403", 1, status(403)),
+        ("e409", 1, status(409)),
+        ("e429", 1, status(429)),
+        ("e500", 2, status(500)),
+    ];
+    // A create does not name its Secret in the path: each is made alone.
+    for (name, times, action) in faults.clone() {
+        let rule = proxy.rule_times(times, action, |asked| asked.method == "POST" && asked.path.ends_with("/secrets"));
+        let spec = json!({
+            "partner": world.namespace, "region": "eu1", "apiKeySecretRef": {"name": "key"},
+            "binding": {"secretName": name},
+        });
+        world.create(json!({"metadata": {"name": name}, "spec": spec})).await;
+        world.until(name, "bound", |it| it.status.as_ref().is_some_and(|status| status.binding.is_some())).await;
+        assert_eq!(proxy.lift(rule), times, "{name}: how often it went wrong");
+        assert_eq!(key_in(&world.secrets().get(name).await.unwrap()), b"good", "{name}");
+    }
+    assert!(world.checks() <= faults.len() + 1, "{}: one each, and one where an answer was lost", world.checks());
+    let rules = faults.clone().map(|(name, times, action)| {
+        let path = format!("/secrets/{name}");
+        proxy.rule_times(times, action, move |asked| asked.method == "DELETE" && asked.path.ends_with(&path))
+    });
+    join_all(faults.iter().map(async |(name, ..)| {
+        world.edit(name, json!({"spec": {"suspend": true}})).await;
+        world.reaches(name, "Suspended").await;
+        assert!(world.secrets().get_opt(name).await.unwrap().is_none(), "{name} is still there");
+    }))
+    .await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let audit = plane.audit().unwrap();
+    for ((name, times, _), rule) in faults.iter().zip(rules) {
+        assert_eq!(proxy.lift(rule), *times, "{name}: how often it went wrong");
+        let writes = |resource: &str| {
+            let fits = |seen: &crate::support::controlplane::Audited| {
+                seen.user == USER
+                    && seen.resource == resource
+                    && seen.name == *name
+                    && seen.is_write()
+                    && seen.code < 300
+            };
+            audit.iter().enumerate().filter(move |(_, seen)| fits(seen)).map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        let (deleted, said) = (*writes("secrets").last().unwrap(), *writes("partnerintegrations").last().unwrap());
+        assert!(deleted < said, "{name}: the status said so before the Secret was gone");
+    }
+    assert_eq!(operator.terminate().await.unwrap(), 0);
+}
