@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::support::operator::{Operator, USER, allow_bindings};
 use crate::support::proxy::{Action, Answer};
-use crate::world::{ALLOW, BINARY, World};
+use crate::support::wait_for;
+use crate::world::{ALLOW, BINARY, World, condition};
 use crate::{PATIENCE, proxied};
 
 fn key_in(secret: &Secret) -> &[u8] {
@@ -76,5 +78,41 @@ async fn a_binding_is_published_once_and_withdrawn_before_the_status_whatever_ca
         let (deleted, said) = (*writes("secrets").last().unwrap(), *writes("partnerintegrations").last().unwrap());
         assert!(deleted < said, "{name}: the status said so before the Secret was gone");
     }
+    assert_eq!(operator.terminate().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_secret_of_somebody_else_that_takes_the_name_while_the_binding_is_written_is_left_alone() {
+    let (plane, proxy, kubeconfig) = proxied().await;
+    allow_bindings(&plane).await.unwrap();
+    let arguments = [&ALLOW[..], &["--bindings"]].concat();
+    let operator = Operator::start(BINARY, &plane, "operator", &kubeconfig, &arguments).await.unwrap();
+    operator.ready(PATIENCE).await.unwrap();
+    let world = &World::on(&plane, "taken", &["eu1"]).await;
+    world.sim.accept("eu1", "good");
+    world.create_partner(json!({})).await;
+    world.put_secret("key", b"good").await;
+    let spec = json!({
+        "partner": world.namespace, "region": "eu1", "apiKeySecretRef": {"name": "key"},
+        "binding": {"secretName": "binding"},
+    });
+    world.create(json!({"metadata": {"name": "it"}, "spec": spec})).await;
+    world.until("it", "bound", |it| it.status.as_ref().is_some_and(|status| status.binding.is_some())).await;
+    // It is to be written again, and read for that; meanwhile somebody takes its place.
+    let slow = Action::Delay(Duration::from_secs(3));
+    let rule = proxy.rule_times(1, slow, |asked| asked.method == "GET" && asked.path.ends_with("/secrets/binding"));
+    let put = Patch::Merge(json!({"stringData": {"api-key": "somebody's"}}));
+    world.secrets().patch("binding", &PatchParams::default(), &put).await.unwrap();
+    wait_for("the read of it", PATIENCE, async || proxy.used(rule) == 1).await.unwrap();
+    world.delete_secret("binding").await;
+    // Of the same type: a Secret's type cannot change, which would save it from being written over.
+    let theirs = json!({"metadata": {"name": "binding"}, "type": "servicebinding.io/partner", "stringData": {"api-key": "theirs"}});
+    let theirs: Secret = serde_json::from_value(theirs).unwrap();
+    let theirs = world.secrets().create(&PostParams::default(), &theirs).await.unwrap();
+    world
+        .until("it", "not owned", |it| condition(it, "Ready").is_some_and(|ready| ready.reason == "BindingNotOwned"))
+        .await;
+    let still = world.secrets().get("binding").await.unwrap();
+    assert_eq!((still.metadata.resource_version, still.data), (theirs.metadata.resource_version, theirs.data));
     assert_eq!(operator.terminate().await.unwrap(), 0);
 }
