@@ -40,9 +40,12 @@ gitops: ## Test Argo CD's health scripts, and build what judges our objects as G
 chart: controlplane tools ## Only the tests of the chart and of deploy/: lint, schemas, alerts, install, upgrade, uninstall
 	cargo test --locked --test chart
 
+# What is proved, beside `make test`; see docs/reliability.md.
+PROOF := --test model --test faults --test partner_faults --test generated --test mutants
+
 lint: ## Formatting, clippy, documentation, generated files up to date, licences
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets $(PROOF) -- -D warnings
 	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items
 	cargo test --quiet --locked --test api generated::

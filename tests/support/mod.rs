@@ -12,6 +12,7 @@ pub mod exposition;
 pub mod operator;
 pub mod partner;
 pub mod pki;
+pub mod proof;
 pub mod proxy;
 
 /// Any error; tests show it, nobody tells one from another.

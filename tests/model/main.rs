@@ -1,0 +1,1 @@
+//! The model: every interleaving within named bounds, checked with stateright.
