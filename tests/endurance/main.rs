@@ -47,13 +47,12 @@ async fn proxied() -> (ControlPlane, Proxy, PathBuf) {
 
 /// Waits until `/readyz` answers this code, with all of these words; gives the answer.
 async fn readyz(operator: &Operator, code: u16, words: &[&str]) -> String {
-    wait_for("what /readyz says", PATIENCE, async || {
+    let answer = wait_for("what /readyz says", PATIENCE, async || {
         let (seen, answer) = operator.admin("/readyz").await.map_err(|error| error.to_string())?;
         let fits = seen == code && words.iter().all(|words| answer.contains(words));
         if fits { Ok(answer) } else { Err(format!("{seen}: {answer}")) }
-    })
-    .await
-    .unwrap()
+    });
+    answer.await.unwrap_or_else(|error| panic!("{words:?}: {error}\n{}", operator.log()))
 }
 
 /// Has each watch show something: one that has been resumed is silent until then, and counts as failing for a while.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -9,7 +10,7 @@ use partner_integration_operator::api::PartnerIntegration;
 use serde_json::{Value, json};
 
 use crate::support::controlplane::ControlPlane;
-use crate::support::operator::{NAME, Operator};
+use crate::support::operator::{NAME, Operator, allow_bindings};
 use crate::support::partner::Behaviour;
 use crate::support::wait_for;
 use crate::world::{ALLOW, LIMIT, World, condition, is_observed, own_operator, own_plane};
@@ -63,6 +64,11 @@ impl Stage {
         own_operator(&self.plane, &self.kubeconfig, &ALLOW).await
     }
 
+    async fn operator_with_bindings(&self) -> Operator {
+        allow_bindings(&self.plane).await.unwrap();
+        own_operator(&self.plane, &self.kubeconfig, &[&ALLOW[..], &["--bindings"]].concat()).await
+    }
+
     /// A namespace, and a partner whose regions behave as above.
     pub async fn world(&self) -> World<'_> {
         let names: Vec<&str> = regions().iter().map(|(name, _)| *name).collect();
@@ -96,6 +102,12 @@ impl Stage {
         change(world).await;
         let mut integrations = list(world, "partnerintegrations").await;
         let mut partners = list(world, "partners").await;
+        operator.terminate().await.unwrap();
+        let operator = self.operator_with_bindings().await;
+        for (name, reason) in [("binding-not-owned", "BindingNotOwned"), ("binding-failed", "BindingFailed")] {
+            let object = occupied(world, name, reason).await;
+            integrations.insert(name.to_owned(), object);
+        }
         forbid_secrets(world).await;
         let forbidden = list(world, "partnerintegrations").await.remove("secret-forbidden");
         // Then nobody is there who would look at a new spec.
@@ -256,6 +268,36 @@ async fn change(world: &World<'_>) {
     world.edit("changed", json!({"spec": {"region": "deaf"}})).await;
     let asked = || world.sim.requests().iter().any(|request| request.region.as_deref() == Some("deaf"));
     wait_for("the check of the new spec to be under way", LIMIT, async || asked()).await.unwrap();
+}
+
+/// A new integration whose binding's name is taken: by a Secret of somebody else's, or by one that belongs to an earlier
+/// integration of this name and that nobody collects here.
+async fn occupied(world: &World<'_>, name: &str, reason: &str) -> Value {
+    let taken = format!("{name}-connection");
+    world.put_secret(&taken, b"somebody else's").await;
+    if reason == "BindingFailed" {
+        let owner = json!({
+            "apiVersion": "integrations.kognitiv.com/v1alpha1",
+            "kind": "PartnerIntegration",
+            "name": name,
+            "uid": "00000000-0000-4000-8000-000000000000",
+            "controller": true,
+        });
+        let owned = Patch::Merge(json!({"metadata": {"ownerReferences": [owner]}}));
+        let secrets = Api::<Secret>::namespaced(world.client.clone(), &world.namespace);
+        secrets.patch(&taken, &PatchParams::default(), &owned).await.unwrap();
+    }
+    let spec = json!({
+        "partner": format!("{}-valid", world.namespace),
+        "region": "eu1",
+        "apiKeySecretRef": {"name": "acme-loyalty"},
+        "binding": {"secretName": taken},
+    });
+    world.create(json!({"metadata": {"name": name}, "spec": spec})).await;
+    let says =
+        |it: &PartnerIntegration| condition(it, "Ready").is_some_and(|ready| ready.reason == reason) && is_observed(it);
+    world.until(name, reason, says).await;
+    list(world, "partnerintegrations").await.remove(name).unwrap()
 }
 
 /// The operator may `get` Secrets no more, and there is a new integration. From here on others come to this state too.

@@ -37,10 +37,12 @@ pub const INTEGRATIONS: &[State] = &[
     state("connected", "Enabled", "Connected", "Current", "Healthy"),
     // Below the failure threshold it is connected, and applications go on using it.
     state("check-failing", "Enabled", "CheckFailing", "Current", "Healthy"),
-    // Connected, and applications cannot have it: started without --bindings, this integration wants a binding. The other
-    // reasons about bindings (docs/gitops.md) differ from this one in nothing that a tool looks at, but BindingFailed is
-    // Reconciling, as the next ones are.
+    // Connected, and applications cannot have it: started without --bindings, this integration wants a binding; or the
+    // Secret of that name is somebody else's.
     state("bindings-disabled", "Enabled", "BindingsDisabled", "Failed", "Degraded"),
+    state("binding-not-owned", "Enabled", "BindingNotOwned", "Failed", "Degraded"),
+    // An earlier one has not been collected yet, or the write is refused: tried again by itself.
+    state("binding-failed", "Enabled", "BindingFailed", "InProgress", "Progressing"),
     // What waits for an object in the cluster, which a sync may well bring in a moment.
     state("added-partner-not-found", "Available", "PartnerNotFound", "InProgress", "Progressing"),
     state("partner-not-found", "Failed", "PartnerNotFound", "InProgress", "Progressing"),
