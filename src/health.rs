@@ -5,16 +5,12 @@ mod refused;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
 use refused::Refused;
 pub use refused::Right;
-
-/// A watch that failed and has shown nothing since counts as failing for this long. A watch that resumes is silent
-/// until something changes, while one that is refused fails again within the longest backoff of 20 s.
-const FAILING_FOR: Duration = Duration::from_secs(45);
 
 /// The state of every watch, of the Lease and of the rights that were found to be missing, as `/readyz` tells it.
 #[derive(Clone, Default)]
@@ -30,10 +26,9 @@ struct Entry {
     namespace: Option<String>,
     /// What is waited for before it works for the first time.
     first: &'static str,
-    /// For how long a failure counts, if nothing more is heard.
-    fails_for: Duration,
     listed: bool,
-    failed: Option<(Instant, String)>,
+    /// How the last try failed, until one succeeds.
+    failed: Option<String>,
     settled: watch::Sender<bool>,
 }
 
@@ -47,10 +42,9 @@ pub struct Reporter {
 impl Entry {
     fn problem(&self) -> Option<String> {
         match (&self.failed, self.listed) {
-            (Some((at, words)), true) if at.elapsed() < self.fails_for => Some(words.clone()),
-            (Some((_, words)), false) => Some(words.clone()),
+            (Some(words), _) => Some(words.clone()),
             (None, false) => Some(format!("waiting for {}", self.first)),
-            (_, true) => None,
+            (None, true) => None,
         }
     }
 
@@ -63,26 +57,25 @@ impl Health {
     /// Puts a watch on the board; until it has listed, the operator is not ready.
     #[must_use]
     pub fn watch(&self, name: &'static str) -> Reporter {
-        self.part(name, None, "the first list", FAILING_FOR)
+        self.part(name, None, "the first list")
     }
 
     /// The same for one of several namespaces: once it has been refused, it is no obstacle as long as another one works.
     #[must_use]
     pub fn watch_in(&self, name: &'static str, namespace: &str) -> Reporter {
-        self.part(name, Some(namespace), "the first list", FAILING_FOR)
+        self.part(name, Some(namespace), "the first list")
     }
 
-    /// Puts the Lease on the board: an instance that cannot look at it could not take over. It says of each try how it
-    /// ended, so a failure counts until one succeeds.
+    /// Puts the Lease on the board: an instance that cannot look at it could not take over.
     #[must_use]
     pub fn lease(&self) -> Reporter {
-        self.part("lease", None, "the first look", Duration::MAX)
+        self.part("lease", None, "the first look")
     }
 
-    fn part(&self, kind: &'static str, namespace: Option<&str>, first: &'static str, fails_for: Duration) -> Reporter {
+    fn part(&self, kind: &'static str, namespace: Option<&str>, first: &'static str) -> Reporter {
         let name = namespace.map_or_else(|| kind.to_owned(), |namespace| format!("{kind} in {namespace}"));
         let (namespace, settled) = (namespace.map(str::to_owned), watch::Sender::default());
-        let entry = Entry { kind, namespace, first, fails_for, listed: false, failed: None, settled };
+        let entry = Entry { kind, namespace, first, listed: false, failed: None, settled };
         self.entries().entry(name.clone()).or_insert(entry);
         Reporter { health: self.clone(), name }
     }
@@ -161,7 +154,7 @@ fn problems(entries: &BTreeMap<String, Entry>, may_be_missed: bool) -> Vec<Strin
 }
 
 impl Reporter {
-    /// The watch shows something: it works.
+    /// The watch has begun, or shows something: it works.
     pub fn works(&self) {
         if let Some(entry) = self.health.entries().get_mut(&self.name) {
             entry.failed = None;
@@ -186,7 +179,7 @@ impl Reporter {
     /// The same for who logs it in a way of its own.
     pub fn fails(&self, words: String) {
         if let Some(entry) = self.health.entries().get_mut(&self.name) {
-            entry.failed = Some((Instant::now(), words));
+            entry.failed = Some(words);
             entry.settled.send_replace(true);
         }
     }
@@ -208,6 +201,8 @@ impl Reporter {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -24,6 +24,7 @@ mod secrets;
 mod series;
 mod tracker;
 mod watches;
+mod watching;
 
 use std::sync::{Arc, Weak};
 

@@ -17,6 +17,7 @@ use super::failure::ApiFailure;
 use super::key::Key;
 use super::secrets::version_of;
 use super::tracker::prune;
+use super::watching::told;
 use crate::api::{Partner, PartnerIntegration};
 use crate::health::Reporter;
 
@@ -146,14 +147,15 @@ where
     events.map(Ok).reflect(writer).filter_map(|event: watcher::Result<_>| std::future::ready(event.ok()))
 }
 
-/// The objects of one kind, of one namespace or of all.
-fn within<K>(context: &Context, namespace: Option<&str>) -> Api<K>
+/// The objects of one kind, of one namespace or of all, for a watch that reports there.
+fn within<K>(context: &Context, namespace: Option<&str>, reporter: &Reporter) -> Api<K>
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
+    let client = told(&context.client, reporter.clone());
     match namespace {
-        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
-        None => Api::all(context.client.clone()),
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
     }
 }
 
@@ -163,7 +165,7 @@ pub fn integrations(
     namespace: Option<Arc<str>>,
     reporter: Reporter,
 ) -> impl Stream<Item = Event<Integration>> + Send {
-    let api: Api<Integration> = within(&context, namespace.as_deref());
+    let api: Api<Integration> = within(&context, namespace.as_deref(), &reporter);
     let mut listed = HashSet::new();
     events(api, reporter).map(move |event| {
         let event = event.modify(|object| {
@@ -206,7 +208,7 @@ pub fn partners(
     context: Arc<Context>,
     reporter: Reporter,
 ) -> impl Stream<Item = Event<DeserializeGuard<Partner>>> + Send {
-    let api = Api::<DeserializeGuard<Partner>>::all(context.client.clone());
+    let api = Api::<DeserializeGuard<Partner>>::all(told(&context.client, reporter.clone()));
     let mut listed = HashSet::new();
     events(api, reporter).map(move |event| {
         let event = event.modify(|partner| {
@@ -242,7 +244,7 @@ pub fn partners(
 
 /// Follows the Secrets, as metadata. Only those that some integration names are kept, and wake it.
 pub async fn secrets(context: Arc<Context>, namespace: Option<Arc<str>>, reporter: Reporter) {
-    let api: Api<PartialObjectMeta<Secret>> = within(&context, namespace.as_deref());
+    let api: Api<PartialObjectMeta<Secret>> = within(&context, namespace.as_deref(), &reporter);
     let mut listed = HashSet::new();
     let mut events = std::pin::pin!(events(api, reporter));
     while let Some(event) = events.next().await {

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::operator::{NAME, NAMESPACE, Operator};
 use crate::support::proxy::{Action, Answer, Proxy};
 use crate::world::{BINARY, World};
-use crate::{PATIENCE, assert_kept, describe, keep, proxied, readyz, stir};
+use crate::{PATIENCE, assert_kept, describe, keep, proxied, readyz};
 
 const KEPT: usize = 10;
 /// The role for the Lease, in the operator's own namespace.
@@ -217,7 +217,6 @@ async fn each_right_that_is_withdrawn_is_named_and_when_it_is_granted_again_all_
             // The next one that is written says that it may.
             world.connect("it-tells", "eu1", &name).await;
         }
-        stir(world, "kept-0").await;
         operator.ready(PATIENCE).await.unwrap();
         println!("{verb} on {resource}: named after {named:.1?}; granted again, ready after {:.1?}", began.elapsed());
         assert_kept(world, KEPT);

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::operator::Operator;
 use crate::support::proxy::{Action, Answer};
 use crate::world::{ALLOW, BINARY, World};
-use crate::{PATIENCE, assert_kept, keep, proxied, readyz, stir};
+use crate::{PATIENCE, assert_kept, keep, proxied, readyz};
 
 /// How long each trouble lasts.
 const TROUBLE: Duration = Duration::from_secs(6);
@@ -41,7 +41,6 @@ async fn a_burst_of_429_or_500_or_cut_connections_is_waited_out_with_few_request
         let began = Instant::now();
         world.reaches(&format!("in-{name}"), "Connected").await;
         let back = began.elapsed();
-        stir(&world, "kept-0").await;
         operator.ready(PATIENCE).await.unwrap();
         println!(
             "{name}: {met} requests were met with it; all goes on {back:.1?} after it, ready {:.1?}",

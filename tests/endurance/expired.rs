@@ -13,7 +13,7 @@ use crate::support::operator::{NAME, NAMESPACE, Operator};
 use crate::support::proxy::{Action, Answer, Asked, Proxy};
 use crate::support::wait_for;
 use crate::world::{ALLOW, BINARY, World};
-use crate::{PATIENCE, assert_kept, keep, proxied, readyz, stir};
+use crate::{PATIENCE, assert_kept, keep, proxied, readyz};
 
 const KEPT: usize = 10;
 
@@ -143,7 +143,6 @@ async fn a_token_that_expires_is_named_and_a_new_one_in_its_file_is_taken_up_wit
         |it: &partner_integration_operator::api::PartnerIntegration| crate::world::reason(it) == "Connected";
     wait_for("the new token to be taken up", PATIENCE, async || connected(&world.get("new").await)).await.unwrap();
     println!("all goes on {:.1?} after a new token was written", began.elapsed());
-    stir(&world, "new").await;
     operator.ready(PATIENCE).await.unwrap();
     assert_eq!(world.checks_with("new"), 1);
     assert_kept(&world, KEPT);

@@ -55,15 +55,6 @@ async fn readyz(operator: &Operator, code: u16, words: &[&str]) -> String {
     answer.await.unwrap_or_else(|error| panic!("{words:?}: {error}\n{}", operator.log()))
 }
 
-/// Has each watch show something: one that has been resumed is silent until then, and counts as failing for a while.
-async fn stir(world: &World<'_>, integration: &str) {
-    let value = jiff::Timestamp::now().to_string();
-    let patch = json!({"metadata": {"annotations": {"example.com/stirred": value}}});
-    world.edit(integration, patch.clone()).await;
-    world.edit_partner(patch.clone()).await;
-    world.put_secret("stirred", value.as_bytes()).await;
-}
-
 /// Connects so many integrations, `kept-0` …, with one key, `kept`.
 async fn keep(world: &World<'_>, count: usize) {
     world.sim.accept("eu1", "kept");
