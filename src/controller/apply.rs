@@ -1,4 +1,5 @@
-//! Apply: carries a decision out. The one writer of status.
+//! Apply: carries a decision out. The one writer of status. In which order, and what follows from an answer, the core says
+//! ([`Steps`]); here the steps are made.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::publish::Withdrawn;
 use super::running;
 use super::tracker::prune;
 use crate::api::{FIELD_MANAGER, PartnerIntegration, PartnerIntegrationStatus};
-use crate::core::{BindingOrder, CheckOrder, Decision, Fingerprint};
+use crate::core::{Answer, BindingOrder, CheckOrder, Decision, End, Fingerprint, Held, Live, Step, Steps};
 use crate::health::Right;
 
 /// What came of carrying a decision out.
@@ -33,107 +34,138 @@ pub enum Applied {
     OutOfOffice,
 }
 
+/// A decision that is being carried out.
+struct Work<'a> {
+    gathered: &'a Gathered,
+    decision: &'a Decision,
+    term: Term,
+    key: Key,
+    uid: String,
+    /// The object as the latest write or live read has shown it.
+    shown: Option<Arc<PartnerIntegration>>,
+    /// Why the latest call that failed did.
+    failure: Option<ApiFailure>,
+}
+
+impl Work<'_> {
+    /// A call that did not succeed, and what that means to the steps.
+    fn failed(&mut self, failure: ApiFailure) -> Answer {
+        self.failure = Some(failure);
+        match failure {
+            ApiFailure::NotFound => Answer::Gone,
+            ApiFailure::Conflict => Answer::Conflict,
+            ApiFailure::Unknown(_) => Answer::Unknown,
+            ApiFailure::Forbidden | ApiFailure::Refused(_) => Answer::Failed,
+        }
+    }
+}
+
 impl Context {
-    /// Carries a decision over what was `gathered` out: stops what must not run any longer, writes the status, and only
-    /// then remembers, drops the outcome that was taken up, starts what is to be started, and publishes the binding: all
-    /// of it in the `term` that it was gathered in.
+    /// Carries a decision over what was `gathered` out, all of it in the `term` that it was gathered in.
     ///
     /// # Errors
-    /// The status could not be written; nothing was remembered, and it is decided again.
+    /// A step failed, and what follows it was not made; it is decided again.
     pub async fn apply(
         self: &Arc<Self>,
         gathered: &Gathered,
-        decision: Decision,
+        decision: &Decision,
         term: Term,
     ) -> Result<Applied, ApiFailure> {
         let integration = &*gathered.integration;
         let (key, uid) = (Key::of(integration), integration.uid().unwrap_or_default());
-        let Decision { status, event, binding, check, memory, next_look: _ } = decision;
-        if matches!(check, CheckOrder::Start(_) | CheckOrder::Cancel) {
-            self.tracker.cancel(&key, &uid, term);
-        }
-        if !self.office.holds(term) {
-            return Ok(Applied::OutOfOffice);
-        }
-        let mut withdrawn = Withdrawn::Gone;
-        if let BindingOrder::Withdraw(held) = &binding {
-            let Some(done) = self.office.during(term, self.withdraw(integration, held)).await else {
-                return Ok(Applied::OutOfOffice);
-            };
-            // Promise S2: Secret first, then status. Where the API server will not have it deleted at all, the status
-            // tells the truth all the same, and it is tried again.
-            withdrawn = done?;
-            if matches!(withdrawn, Withdrawn::Changed) {
-                return Ok(Applied::Again(gathered.integration.clone()));
-            }
-        }
-        if let Some(status) = status {
-            // A write that is cut off may be stored or not. The next term sees which, and begins with what it finds.
-            let Some(written) = self.office.during(term, self.write(integration, &status)).await else {
-                return Ok(Applied::OutOfOffice);
-            };
-            match written? {
-                Written::Stored(object) => {
-                    if let Some(event) = event {
-                        self.events.tell(&object, event);
-                    }
-                    self.tracker.ahead(&key, &uid, object);
+        let mut work = Work { gathered, decision, term, key, uid, shown: None, failure: None };
+        let mut steps = Steps::begin(decision);
+        loop {
+            let answer = match steps.at() {
+                Step::End(end) => return ended(work, end),
+                step @ (Step::Withdraw | Step::Write | Step::Read | Step::Publish | Step::Tidy) => {
+                    let called = self.office.during(term, self.call_for(step, &mut work)).await;
+                    called.unwrap_or(Answer::OutOfOffice)
                 }
-                Written::Stale(object) => {
-                    self.tracker.ahead(&key, &uid, object.clone());
-                    return Ok(Applied::Stale(object));
-                }
-                Written::Gone => return Ok(Applied::Gone),
-            }
+                step => self.keep(step, &mut work),
+            };
+            steps = steps.next(decision, gathered.has_outcome(), answer);
         }
-        if gathered.has_outcome() {
-            // Not one that came since: it has not been seen.
-            self.tracker.take_up(&key, &uid, term);
-        }
-        self.tracker.remember(&key, &uid, term, memory);
-        match check {
-            CheckOrder::Leave | CheckOrder::Cancel => {}
-            CheckOrder::Rebase(to) => {
-                self.tracker.rebase(&key, &uid, term, Fingerprint::of(integration.status.as_ref()), to);
-            }
-            CheckOrder::Start(plan) => {
-                let spawn = |id| running::spawn(self.clone(), &key, &uid, term, id, &plan);
-                self.tracker.start(&key, &uid, term, &plan, spawn);
-            }
-        }
-        if let Withdrawn::Refused(failure) = withdrawn {
-            return Err(failure);
-        }
-        self.bind(gathered, binding, term).await
     }
 
-    /// What is to be done with bindings after the status.
-    async fn bind(&self, gathered: &Gathered, order: BindingOrder, term: Term) -> Result<Applied, ApiFailure> {
-        let integration = &gathered.integration;
-        let done = match (order, gathered.entry()) {
-            (BindingOrder::Publish(publication), Some(entry)) => {
-                self.office.during(term, self.publish(integration, entry, &publication)).await
+    /// A step that calls the API server. One that is cut off may have been carried out or not: the next term sees which,
+    /// and begins with what it finds.
+    async fn call_for(&self, step: Step, work: &mut Work<'_>) -> Answer {
+        let integration = &work.gathered.integration;
+        match (step, &work.decision.binding, work.decision.status.as_deref(), work.gathered.entry()) {
+            (Step::Withdraw, BindingOrder::Withdraw(held), ..) | (Step::Tidy, BindingOrder::Tidy(held), ..) => {
+                self.delete(work, held).await
             }
-            (BindingOrder::Tidy(held), _) => {
-                let withdrawn = self.office.during(term, self.withdraw(integration, &held)).await;
-                withdrawn.map(|withdrawn| match withdrawn? {
-                    Withdrawn::Gone | Withdrawn::Changed => Ok(()),
-                    Withdrawn::Refused(failure) => Err(failure),
-                })
+            (Step::Publish, BindingOrder::Publish(publication), _, Some(entry)) => {
+                match self.publish(integration, entry, publication).await {
+                    Ok(()) => Answer::Done,
+                    Err(failure) => {
+                        work.failure = Some(failure);
+                        Answer::Failed
+                    }
+                }
             }
-            (BindingOrder::Withdraw(_), _) => Some(Ok(())),
-            (BindingOrder::Leave | BindingOrder::Publish(_), _) => return Ok(Applied::Done),
-        };
-        match done {
-            Some(done) => done.map(|()| Applied::Again(integration.clone())),
-            None => Ok(Applied::OutOfOffice),
+            (Step::Write, _, Some(status), _) => self.write(work, status).await,
+            (Step::Read, _, status, _) => self.read(work, status).await,
+            _ => Answer::Moot,
+        }
+    }
+
+    /// A step that changes only what this process keeps.
+    fn keep(self: &Arc<Self>, step: Step, work: &mut Work<'_>) -> Answer {
+        let Work { gathered, decision, term, key, uid, shown, .. } = work;
+        match step {
+            Step::Cancel => self.tracker.cancel(key, uid, *term),
+            Step::Ask if !self.office.holds(*term) => return Answer::OutOfOffice,
+            Step::Stored => {
+                if let Some(object) = shown {
+                    if let Some(event) = decision.event.clone() {
+                        self.events.tell(object, event);
+                    }
+                    self.tracker.ahead(key, uid, object.clone());
+                }
+            }
+            Step::Stale => {
+                if let Some(object) = shown {
+                    self.tracker.ahead(key, uid, object.clone());
+                }
+            }
+            Step::TakeUp => self.tracker.take_up(key, uid, *term),
+            Step::Remember => self.tracker.remember(key, uid, *term, decision.memory.clone()),
+            Step::Order => match &decision.check {
+                CheckOrder::Leave | CheckOrder::Cancel => {}
+                CheckOrder::Rebase(to) => {
+                    let from = Fingerprint::of(gathered.integration.status.as_ref());
+                    self.tracker.rebase(key, uid, *term, from, *to);
+                }
+                CheckOrder::Start(plan) => {
+                    let spawn = |id| running::spawn(self.clone(), key, uid, *term, id, plan);
+                    self.tracker.start(key, uid, *term, plan, spawn);
+                }
+            },
+            Step::Ask | Step::Withdraw | Step::Write | Step::Read | Step::Publish | Step::Tidy | Step::End(_) => {}
+        }
+        Answer::Done
+    }
+
+    async fn delete(&self, work: &mut Work<'_>, held: &[Held]) -> Answer {
+        match self.withdraw(&work.gathered.integration, held).await {
+            Ok(Withdrawn::Gone) => Answer::Done,
+            Ok(Withdrawn::Changed) => Answer::Conflict,
+            Ok(Withdrawn::Refused(failure)) => {
+                work.failure = Some(failure);
+                Answer::Refused
+            }
+            Err(failure) => {
+                work.failure = Some(failure);
+                Answer::Failed
+            }
         }
     }
 
     /// One server-side apply of the whole status, with the resourceVersion and the uid that were read.
-    ///
-    /// After a conflict or a lost answer the object is read live: it may say already what was to be written.
-    async fn write(&self, read: &PartnerIntegration, status: &PartnerIntegrationStatus) -> Result<Written, ApiFailure> {
+    async fn write(&self, work: &mut Work<'_>, status: &PartnerIntegrationStatus) -> Answer {
+        let read = &work.gathered.integration;
         let namespace = read.namespace().unwrap_or_default();
         let api = Api::<PartnerIntegration>::namespaced(self.client.clone(), &namespace);
         let name = read.name_any();
@@ -150,33 +182,38 @@ impl Context {
         match self.call(Right::PATCH_INTEGRATIONS, &namespace, written).await {
             Ok(mut object) => {
                 prune(&mut object);
-                Ok(Written::Stored(Arc::new(object)))
+                work.shown = Some(Arc::new(object));
+                Answer::Done
             }
-            Err(ApiFailure::NotFound) => Ok(Written::Gone),
-            Err(ApiFailure::Conflict | ApiFailure::Unknown(_)) => {
-                let mut fresh = match self.call(Right::GET_INTEGRATIONS, &namespace, api.get(&name)).await {
-                    Ok(fresh) => fresh,
-                    Err(ApiFailure::NotFound) => return Ok(Written::Gone),
-                    Err(failure) => return Err(failure),
-                };
+            Err(failure) => work.failed(failure),
+        }
+    }
+
+    /// Reads the object live.
+    async fn read(&self, work: &mut Work<'_>, status: Option<&PartnerIntegrationStatus>) -> Answer {
+        let read = &work.gathered.integration;
+        let namespace = read.namespace().unwrap_or_default();
+        let api = Api::<PartnerIntegration>::namespaced(self.client.clone(), &namespace);
+        match self.call(Right::GET_INTEGRATIONS, &namespace, api.get(&read.name_any())).await {
+            Ok(mut fresh) => {
                 prune(&mut fresh);
-                Ok(match fresh {
-                    fresh if fresh.metadata.uid != read.metadata.uid => Written::Gone,
-                    fresh if fresh.status.as_ref() == Some(status) => Written::Stored(Arc::new(fresh)),
-                    fresh => Written::Stale(Arc::new(fresh)),
-                })
+                let live = Live::of(read, status, &fresh);
+                work.shown = Some(Arc::new(fresh));
+                Answer::Live(live)
             }
-            Err(failure @ (ApiFailure::Forbidden | ApiFailure::Refused(_))) => Err(failure),
+            Err(failure) => work.failed(failure),
         }
     }
 }
 
-/// What came of a status write.
-enum Written {
-    /// It is stored, by this write or by an earlier one whose answer was lost.
-    Stored(Arc<PartnerIntegration>),
-    /// It is not; this is what is stored now.
-    Stale(Arc<PartnerIntegration>),
-    /// The object, or the one of that uid, is gone.
-    Gone,
+fn ended(work: Work<'_>, end: End) -> Result<Applied, ApiFailure> {
+    let read = work.gathered.integration.clone();
+    Ok(match end {
+        End::Done => Applied::Done,
+        End::Again => Applied::Again(read),
+        End::Stale => Applied::Stale(work.shown.unwrap_or(read)),
+        End::Gone => Applied::Gone,
+        End::OutOfOffice => Applied::OutOfOffice,
+        End::Failed => return Err(work.failure.unwrap_or(ApiFailure::Unknown("no call was made"))),
+    })
 }

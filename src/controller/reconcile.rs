@@ -111,7 +111,7 @@ async fn rounds(
         let decision = decide(&gathered.observed());
         let next_look = decision.next_look;
         log(&gathered.integration, decision.status.as_deref());
-        match context.apply(&gathered, decision, term).await? {
+        match context.apply(&gathered, &decision, term).await? {
             Applied::Done => return Ok(next_look.map_or_else(Action::await_change, Action::requeue)),
             Applied::Gone => return Ok(Action::await_change()),
             Applied::OutOfOffice => return Ok(out_of_office(context)),

@@ -6,7 +6,7 @@
 //! In reading order: [`Reason`] and [`Verdict`] (what can be said and what a check gives), [`Tuple`] (what a check
 //! is made with), [`Observed`] (everything that is known), [`Situation`](situation::Situation) (first match wins),
 //! [`decide()`], and what it is made of: the standing of T, the schedule, the budget, the binding, the status, the
-//! Event.
+//! Event; and [`Steps`], the order in which a decision is carried out.
 
 mod binding;
 mod budget;
@@ -22,6 +22,7 @@ mod schedule;
 mod situation;
 mod standing;
 mod status;
+mod steps;
 mod tuple;
 mod unwatched;
 mod verdict;
@@ -41,6 +42,7 @@ pub use partner::{COUNTS_PACE, Counted, Counts, ObservedPartner, PartnerDecision
 pub use reason::{Class, Reason};
 pub use situation::{needs_secret, region_of};
 pub use status::{Fingerprint, connected_reason};
+pub use steps::{Answer, End, Live, Step, Steps};
 pub use tuple::{SecretVersion, Tuple, digest};
 pub use unwatched::unchanged_secret;
 pub use verdict::{Failure, PartnerFault, Verdict};

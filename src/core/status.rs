@@ -11,7 +11,7 @@ use super::{Class, Observed, PartnerSeen, Reason};
 use crate::api::{Failing, PartnerIntegrationStatus, Phase, Verified};
 
 /// Which status something began with, without keeping it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {

@@ -21,6 +21,7 @@ mod requests;
 mod restart;
 mod rows;
 mod schedule;
+mod steps;
 mod unwatched;
 mod ways;
 mod writes;
