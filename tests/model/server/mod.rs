@@ -8,8 +8,8 @@
 //!   but for one that finds no status: it stores the default of the CRD, which nobody sees, and has a new version.
 //! * A status apply is held to the resourceVersion that it names and **not** to the uid: a wrong one is ignored.
 //! * A replace with a wrong uid is a conflict; in a merge patch the same is invalid.
-//! * Deletion in the foreground is one more generation. Deletion in the background later on takes effect at once, and one
-//!   that names no policy leaves things as they are.
+//! * Deletion in the foreground is one more generation. Deletion in the background later on takes effect at once, but is a
+//!   conflict for ever where it names a resourceVersion; one that names no policy leaves things as they are.
 //! * A replace of a Lease that is missing creates it, whatever resourceVersion it names, unless it names a uid.
 //!
 //! Deliberately absent: validation (what is sent is valid), owner references and the garbage collector (who uses this

@@ -64,6 +64,10 @@ impl<S: Clone + Eq, T: Clone + Eq + Default> Server<S, T> {
                 let before = self.existing(kind, name)?;
                 precondition(uid, before.uid)?;
                 precondition(version, before.version)?;
+                if version.is_some() && before.deleting.is_some() && propagation == Some(Propagation::Background) {
+                    // The real one compares with an empty version when it takes a finalizer away before it deletes.
+                    return Err(Refused::Conflict);
+                }
                 Ok(self.delete(kind, name, propagation))
             }
         }
@@ -96,12 +100,8 @@ impl<S: Clone + Eq, T: Clone + Eq + Default> Server<S, T> {
             after.status = Some(before.seen_status());
         }
         if release && after.deleting.is_some() {
-            let mut event = self.remove(kind, name);
-            if let Some(event) = &mut event {
-                // The last change and the deletion are one: watches see it, with the version of the deletion.
-                event.object = Object { version: event.object.version, ..after.clone() };
-            }
-            return (Answer::Object(after), event);
+            // What is answered is what was sent; what watches see is what was stored before, that change left out.
+            return (Answer::Object(after), self.remove(kind, name));
         }
         self.store(kind, name, after)
     }
