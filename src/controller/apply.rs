@@ -169,12 +169,7 @@ impl Context {
         let namespace = read.namespace().unwrap_or_default();
         let api = Api::<PartnerIntegration>::namespaced(self.client.clone(), &namespace);
         let name = read.name_any();
-        let patch = json!({
-            "apiVersion": PartnerIntegration::api_version(&()),
-            "kind": PartnerIntegration::kind(&()),
-            "metadata": {"name": name, "uid": read.metadata.uid, "resourceVersion": read.metadata.resource_version},
-            "status": status,
-        });
+        let patch = patch_of(read, status);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         self.metrics.writes("PartnerIntegration", "patch");
         let patch = Patch::Apply(&patch);
@@ -206,6 +201,22 @@ impl Context {
     }
 }
 
+/// What is applied. The API server holds a status apply to the resourceVersion that it names and to nothing else: a wrong uid
+/// is ignored there. An object made anew under the same name has another resourceVersion, so that one is enough; the uid
+/// stands here for whoever reads the audit log.
+fn patch_of(read: &PartnerIntegration, status: &PartnerIntegrationStatus) -> serde_json::Value {
+    json!({
+        "apiVersion": PartnerIntegration::api_version(&()),
+        "kind": PartnerIntegration::kind(&()),
+        "metadata": {
+            "name": read.name_any(),
+            "uid": read.metadata.uid.as_ref(),
+            "resourceVersion": read.metadata.resource_version.as_ref(),
+        },
+        "status": status,
+    })
+}
+
 fn ended(work: Work<'_>, end: End) -> Result<Applied, ApiFailure> {
     let read = work.gathered.integration.clone();
     Ok(match end {
@@ -216,4 +227,23 @@ fn ended(work: Work<'_>, end: End) -> Result<Applied, ApiFailure> {
         End::OutOfOffice => Applied::OutOfOffice,
         End::Failed => return Err(work.failure.unwrap_or(ApiFailure::Unknown("no call was made"))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_applied_whole_and_held_to_the_version_that_was_read() {
+        let read: PartnerIntegration = serde_json::from_value(json!({
+            "apiVersion": "integrations.kognitiv.com/v1alpha1", "kind": "PartnerIntegration",
+            "metadata": {"name": "datadog", "namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 3},
+            "spec": {"partner": "datadog"},
+        }))
+        .unwrap();
+        let status = PartnerIntegrationStatus { observed_generation: 3, ..PartnerIntegrationStatus::default() };
+        let patch = patch_of(&read, &status);
+        assert_eq!(patch["metadata"], json!({"name": "datadog", "uid": "u", "resourceVersion": "7"}));
+        assert_eq!(serde_json::from_value::<PartnerIntegrationStatus>(patch["status"].clone()).unwrap(), status);
+    }
 }

@@ -138,6 +138,22 @@ fn one_that_somebody_changed_is_written_again_without_a_check() {
 }
 
 #[test]
+fn one_that_is_changed_while_a_new_key_is_being_proved_is_written_with_that_key_and_not_before() {
+    let mut world = bound();
+    world.rotate("101");
+    world.step();
+    let NamedSecret::Ours(own) = &mut world.binding.named else { panic!() };
+    own.whole = false;
+    world.step();
+    assert!(world.is_open());
+    assert_eq!((world.published, world.writes), (0, 0), "the old key is gone, and the new one is not proved");
+    world.answer_after(Duration::from_millis(80), Verdict::Connected);
+    let decision = decide(&world.seen());
+    let BindingOrder::Publish(publication) = &decision.binding else { panic!("{decision:?}") };
+    assert_eq!(publication.tuple, world.tuple());
+}
+
+#[test]
 fn one_that_is_gone_is_published_after_one_fresh_successful_check_within_the_budget() {
     let mut world = bound();
     for number in 1..=12 {
@@ -194,6 +210,20 @@ fn under_another_name_the_new_one_is_there_before_the_old_one_goes() {
     assert_eq!(decision.status.as_ref().and_then(|status| status.binding.clone()).unwrap().name, "binding");
     world.step();
     assert_eq!((bound_to(&world), world.published, world.withdrawn, world.checks), (Some("renamed"), 1, 1, 0));
+}
+
+#[test]
+fn under_a_name_that_somebody_else_has_the_old_one_stays() {
+    for found in [NamedSecret::Foreign, NamedSecret::Earlier] {
+        let mut world = bound();
+        world.edit(|spec| spec.binding = Some(Binding { secret_name: "taken".to_owned() }));
+        world.binding.strays = vec![Held { name: "binding".to_owned(), version: version("binding", "1") }];
+        world.binding.named = found;
+        for _ in 0..3 {
+            world.step();
+        }
+        assert_eq!((bound_to(&world), world.published, world.withdrawn), (Some("binding"), 0, 0));
+    }
 }
 
 #[test]
