@@ -2,7 +2,10 @@
 //! go wrong: answers anything, is slow, breaks off before or after it has done what it was asked.
 //!
 //! TLS on both sides, with an authority of its own. What it does follows from rules alone, in their order, and never from
-//! chance: a test says what happens to which request, and how often. It ends when it is dropped.
+//! chance: a test says what happens to which request or event of a watch, and how often. It ends when it is dropped.
+
+mod journal;
+mod stream;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,7 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -20,9 +22,13 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+
+pub use journal::{Exchange, Journal, Shown};
+pub use stream::EventAction;
 
 use super::controlplane::ControlPlane;
 use super::pki::Authority;
@@ -39,8 +45,25 @@ pub enum Action {
     CutBefore,
     /// The API server does what it is asked; then the connection ends without an answer. Not for watches: they have no end.
     CutAfter,
+    /// The API server does what it is asked; the client is told something else. Not for watches.
+    AnswerAfter(Answer),
     /// It is let through after this time.
     Delay(Duration),
+    /// A read is answered as it was before what it asks for changed last. Let through, and not counted, where nothing has.
+    Rewind,
+    /// Whoever takes [`Proxy::crashes`] is told to end the client; the request goes as far as this. Not for watches.
+    Crash(When),
+}
+
+/// When the client of a request ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before the API server sees it.
+    Before,
+    /// When the API server has done what it was asked, before the client is told.
+    Committed,
+    /// Soon after the client has been told.
+    Answered,
 }
 
 /// An answer of the proxy.
@@ -71,7 +94,7 @@ fn status(code: u16) -> Value {
 /// A request as rules see it, and when it came.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// When its head was read.
+    /// When it was read.
     pub at: Instant,
     /// The method.
     pub method: Method,
@@ -98,14 +121,32 @@ impl Asked {
     }
 }
 
-type Predicate = Box<dyn Fn(&Asked) -> bool + Send + Sync>;
+type Predicate<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
 
-struct Rule {
+/// What is done with requests, or with events, that match.
+struct Rule<T, A> {
     number: u64,
-    matches: Predicate,
-    action: Action,
+    matches: Predicate<T>,
+    action: A,
+    /// So many go by first.
+    skips: usize,
     left: usize,
     used: usize,
+}
+
+/// Which action applies, and of which rule.
+fn apply<T, A: Clone>(rules: &mut [Rule<T, A>], to: &T) -> Option<(u64, A)> {
+    let mut applied = None;
+    for rule in rules.iter_mut().filter(|rule| rule.left > 0 && (rule.matches)(to)) {
+        if rule.skips > 0 {
+            rule.skips -= 1;
+        } else if applied.is_none() {
+            rule.left -= 1;
+            rule.used += 1;
+            applied = Some((rule.number, rule.action.clone()));
+        }
+    }
+    applied
 }
 
 /// A rule that is in force.
@@ -114,9 +155,15 @@ pub struct RuleId(u64);
 
 #[derive(Default)]
 struct State {
-    rules: Vec<Rule>,
+    rules: Vec<Rule<Asked, Action>>,
+    event_rules: Vec<Rule<Shown, EventAction>>,
     rules_so_far: u64,
     asked: Vec<Asked>,
+    /// What has passed, where somebody wants to know.
+    journal: Option<Journal>,
+    crashes: Option<UnboundedSender<()>>,
+    /// The one object of these plural names that the client gets to see in lists and watches.
+    only: Option<(String, String)>,
     /// Cancelled when the connections of today have to go.
     connections: CancellationToken,
 }
@@ -131,6 +178,32 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn note<T>(&self, note: impl FnOnce(&mut Journal) -> T) -> Option<T> {
+        self.state().journal.as_mut().map(note)
+    }
+
+    fn event(&self, shown: &Shown) -> EventAction {
+        apply(&mut self.state().event_rules, shown).map_or(EventAction::Pass, |(_, action)| action)
+    }
+
+    fn shown(&self, shown: Shown) {
+        self.note(|journal| journal.shown(shown));
+    }
+
+    fn crash(&self) {
+        if let Some(crashes) = &self.state().crashes {
+            // Nobody listens any more: then nobody ends anything.
+            let _ = crashes.send(());
+        }
+    }
+
+    /// The action of this rule did not apply after all.
+    fn unused(&self, rule: u64) {
+        if let Some(rule) = self.state().rules.iter_mut().find(|known| known.number == rule) {
+            rule.used -= 1;
+        }
+    }
 }
 
 /// A running proxy.
@@ -138,12 +211,18 @@ pub struct Proxy {
     shared: Arc<Shared>,
     address: SocketAddr,
     folder: PathBuf,
+    name: String,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
     /// Starts one before this control plane, on a free port. It lets everything through.
     pub async fn start(plane: &ControlPlane) -> Result<Self> {
+        Self::start_named(plane, "proxy").await
+    }
+
+    /// The same for one of several: its files have this name in them.
+    pub async fn start_named(plane: &ControlPlane, name: &str) -> Result<Self> {
         let authority = Authority::new("proxy of a test")?;
         let identity = authority.issue(&["127.0.0.1"])?;
         let config = ServerConfig::builder().with_no_client_auth();
@@ -156,26 +235,51 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let folder = plane.folder().to_owned();
-        std::fs::write(folder.join("proxy-ca.crt"), authority.pem())?;
+        std::fs::write(folder.join(format!("{name}-ca.crt")), authority.pem())?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
-        Ok(Self { shared, address, folder, accepting })
+        Ok(Self { shared, address, folder, name: name.to_owned(), accepting })
+    }
+
+    /// From now on everything that passes is kept.
+    pub fn keep_journal(&self) {
+        self.shared.state().journal = Some(Journal::default());
+    }
+
+    /// Looks at what has been kept.
+    ///
+    /// # Panics
+    /// Nothing is kept.
+    pub fn journal<T>(&self, look: impl FnOnce(&Journal) -> T) -> T {
+        look(self.shared.state().journal.as_ref().expect("keep_journal was not called"))
+    }
+
+    /// Where it is told that the client is to be ended, see [`Action::Crash`].
+    pub fn crashes(&self) -> UnboundedReceiver<()> {
+        let (send, receive) = mpsc::unbounded_channel();
+        self.shared.state().crashes = Some(send);
+        receive
+    }
+
+    /// From now on lists and watches of this plural show one object alone, if it is there.
+    pub fn show_only(&self, plural: &str, name: &str) {
+        self.shared.state().only = Some((plural.to_owned(), name.to_owned()));
     }
 
     /// Writes a kubeconfig that leads through the proxy, with this token, and gives its path.
     pub fn kubeconfig(&self, token: &str) -> Result<PathBuf> {
-        self.write_kubeconfig("kubeconfig-proxy", &json!({"token": token}))
+        self.write_kubeconfig(&format!("kubeconfig-{}", self.name), &json!({"token": token}))
     }
 
     /// The same with a file that the token is read from.
     pub fn kubeconfig_with_token_file(&self, file: &Path) -> Result<PathBuf> {
-        self.write_kubeconfig("kubeconfig-proxy-file", &json!({"tokenFile": file}))
+        self.write_kubeconfig(&format!("kubeconfig-{}-file", self.name), &json!({"tokenFile": file}))
     }
 
     fn write_kubeconfig(&self, name: &str, user: &Value) -> Result<PathBuf> {
         let cluster = json!({
             "server": format!("https://{}", self.address),
-            "certificate-authority": self.folder.join("proxy-ca.crt"),
+            "certificate-authority": self.folder.join(format!("{}-ca.crt", self.name)),
         });
         let kubeconfig = json!({
             "apiVersion": "v1",
@@ -202,16 +306,47 @@ impl Proxy {
         action: Action,
         matches: impl Fn(&Asked) -> bool + Send + Sync + 'static,
     ) -> RuleId {
+        self.add_rule(0, times, action, Box::new(matches))
+    }
+
+    /// The same for the nth request from now on, counted from 1, and no other.
+    pub fn rule_nth(
+        &self,
+        nth: usize,
+        action: Action,
+        matches: impl Fn(&Asked) -> bool + Send + Sync + 'static,
+    ) -> RuleId {
+        self.add_rule(nth.saturating_sub(1), 1, action, Box::new(matches))
+    }
+
+    fn add_rule(&self, skips: usize, left: usize, action: Action, matches: Predicate<Asked>) -> RuleId {
         let mut state = self.shared.state();
         state.rules_so_far += 1;
         let number = state.rules_so_far;
-        state.rules.push(Rule { number, matches: Box::new(matches), action, left: times, used: 0 });
+        state.rules.push(Rule { number, matches, action, skips, left, used: 0 });
         RuleId(number)
     }
 
-    /// How many requests a rule has met; 0 once it is lifted.
+    /// This is done with the nth event of a watch from now on, counted from 1, that matches.
+    pub fn event_rule_nth(
+        &self,
+        nth: usize,
+        action: EventAction,
+        matches: impl Fn(&Shown) -> bool + Send + Sync + 'static,
+    ) -> RuleId {
+        let mut state = self.shared.state();
+        state.rules_so_far += 1;
+        let (number, skips, matches) = (state.rules_so_far, nth.saturating_sub(1), Box::new(matches));
+        state.event_rules.push(Rule { number, matches, action, skips, left: 1, used: 0 });
+        RuleId(number)
+    }
+
+    /// How many requests or events a rule has met; 0 once it is lifted.
     pub fn used(&self, rule: RuleId) -> usize {
-        self.shared.state().rules.iter().find(|known| known.number == rule.0).map_or(0, |known| known.used)
+        let state = self.shared.state();
+        let requests = state.rules.iter().map(|known| (known.number, known.used));
+        let events = state.event_rules.iter().map(|known| (known.number, known.used));
+        requests.chain(events).find(|known| known.0 == rule.0).map_or(0, |known| known.1)
     }
 
     /// Takes a rule away; gives how many requests it has met.
@@ -266,56 +401,200 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared
 type Body = UnsyncBoxBody<Bytes, Error>;
 
 async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>> {
-    match plan(&shared, request.method(), request.uri()) {
-        Action::Pass => pass(request, &shared).await,
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let (number, rule, action) = plan(&shared, &head.method, &head.uri, &body);
+    let watch = asked(&head.method, &head.uri).is_watch();
+    let request = Passing { head, body, number };
+    if watch {
+        return match action {
+            Action::Answer(answer) => answered(answer),
+            Action::CutBefore => Err("cut before".into()),
+            Action::Delay(delay) => {
+                tokio::time::sleep(delay).await;
+                pass_watch(request, shared).await
+            }
+            _ => pass_watch(request, shared).await,
+        };
+    }
+    match action {
+        Action::Pass => pass(request, &shared).await?.response(),
         Action::Answer(answer) => answered(answer),
         Action::CutBefore => Err("cut before".into()),
         Action::CutAfter => {
-            pass(request, &shared).await?.into_body().collect().await?;
+            pass(request, &shared).await?;
             Err("cut after".into())
+        }
+        Action::AnswerAfter(answer) => {
+            pass(request, &shared).await?;
+            answered(answer)
         }
         Action::Delay(delay) => {
             tokio::time::sleep(delay).await;
-            pass(request, &shared).await
+            pass(request, &shared).await?.response()
         }
+        Action::Rewind => {
+            let mut passed = pass(request, &shared).await?;
+            match passed.older.take() {
+                Some(older) => passed.body = older,
+                None => shared.unused(rule),
+            }
+            passed.response()
+        }
+        Action::Crash(when) => crash(when, request, shared).await,
     }
 }
 
-/// Logs a request and says what to do with it.
-fn plan(shared: &Shared, method: &Method, uri: &Uri) -> Action {
-    let asked = Asked {
+async fn crash(when: When, request: Passing, shared: Arc<Shared>) -> Result<Response<Body>> {
+    match when {
+        When::Before => shared.crash(),
+        When::Committed => {
+            pass(request, &shared).await?;
+            shared.crash();
+        }
+        When::Answered => {
+            let response = pass(request, &shared).await?.response()?;
+            // Dropped with the body, when it has been handed on; what is in the socket's buffer arrives all the same.
+            let bell = Bell(shared);
+            return Ok(response.map(|body| {
+                body.map_frame(move |frame| {
+                    let _held = &bell;
+                    frame
+                })
+                .boxed_unsync()
+            }));
+        }
+    }
+    // The client ends meanwhile, and this with it.
+    std::future::pending().await
+}
+
+/// Tells that the client is to be ended.
+struct Bell(Arc<Shared>);
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            shared.crash();
+        });
+    }
+}
+
+/// A request on its way.
+struct Passing {
+    head: http::request::Parts,
+    body: Bytes,
+    number: Option<usize>,
+}
+
+/// What the API server has answered, whole.
+struct Passed {
+    code: StatusCode,
+    headers: http::HeaderMap,
+    body: Bytes,
+    /// What it answered before to the same question.
+    older: Option<Bytes>,
+}
+
+impl Passed {
+    fn response(self) -> Result<Response<Body>> {
+        let mut response = Response::builder().status(self.code);
+        if let Some(headers) = response.headers_mut() {
+            *headers = for_the_client(&self.headers);
+        }
+        Ok(response.body(Full::new(self.body).map_err(|never| match never {}).boxed_unsync())?)
+    }
+}
+
+/// This side has a framing of its own.
+fn for_the_client(headers: &http::HeaderMap) -> http::HeaderMap {
+    let mut headers = headers.clone();
+    for name in [http::header::TRANSFER_ENCODING, http::header::CONNECTION, http::header::CONTENT_LENGTH] {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn asked(method: &Method, uri: &Uri) -> Asked {
+    Asked {
         at: Instant::now(),
         method: method.clone(),
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
-    };
-    let mut state = shared.state();
-    let rule = state.rules.iter_mut().find(|rule| rule.left > 0 && (rule.matches)(&asked));
-    let action = rule.map_or(Action::Pass, |rule| {
-        rule.left -= 1;
-        rule.used += 1;
-        rule.action.clone()
-    });
-    state.asked.push(asked);
-    action
+    }
 }
 
-/// Asks the API server; its answer is handed on as it comes.
-async fn pass(request: Request<Incoming>, shared: &Shared) -> Result<Response<Body>> {
-    let (head, body) = request.into_parts();
+/// Logs a request and says what to do with it, by which rule.
+fn plan(shared: &Shared, method: &Method, uri: &Uri, body: &[u8]) -> (Option<usize>, u64, Action) {
+    let asked = asked(method, uri);
+    let mut state = shared.state();
+    let (rule, action) = apply(&mut state.rules, &asked).unwrap_or((0, Action::Pass));
+    let number = state.journal.as_mut().map(|journal| journal.begin(asked.clone(), body));
+    state.asked.push(asked);
+    (number, rule, action)
+}
+
+/// Asks the API server, to the end, whoever goes away meanwhile: what it does is to be known.
+async fn pass(request: Passing, shared: &Arc<Shared>) -> Result<Passed> {
+    let shared = Arc::clone(shared);
+    let passing = async move {
+        let (number, question) = (request.number, question(&request.head));
+        let answer = ask(request, &shared).await?;
+        let (code, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.bytes().await?;
+        let older = number.and_then(|number| {
+            shared.note(|journal| {
+                journal.answered(number, code.as_u16(), &body);
+                question.filter(|_| code.is_success()).and_then(|question| journal.older(number, question, &body))
+            })?
+        });
+        Ok(Passed { code, headers, body, older })
+    };
+    tokio::spawn(passing).await?
+}
+
+/// By what two reads ask the same.
+fn question(head: &http::request::Parts) -> Option<String> {
+    let accept = head.headers.get(http::header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    (head.method == Method::GET).then(|| format!("{} {accept}", head.uri.path()))
+}
+
+async fn ask(request: Passing, shared: &Shared) -> Result<reqwest::Response> {
+    let Passing { head, body, number } = request;
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut url = format!("{}{path}", shared.upstream);
+    if head.method == Method::GET
+        && let Some((plural, name)) = &shared.state().only
+        && head.uri.path().ends_with(&format!("/{plural}"))
+    {
+        url += if head.uri.query().is_some() { "&" } else { "?" };
+        url += &format!("fieldSelector=metadata.name%3D{name}");
+    }
     let mut headers = head.headers;
     headers.remove(http::header::HOST);
-    let request = shared.client.request(head.method, format!("{}{path}", shared.upstream)).headers(headers);
-    let answer = request.body(body.collect().await?.to_bytes()).send().await?;
+    if let Some(number) = number {
+        shared.note(|journal| journal.sent(number));
+    }
+    Ok(shared.client.request(head.method, url).headers(headers).body(body).send().await?)
+}
+
+/// Begins a watch; its events are handed on as they come.
+async fn pass_watch(request: Passing, shared: Arc<Shared>) -> Result<Response<Body>> {
+    let plural = request.head.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+    let number = request.number;
+    let answer = ask(request, &shared).await?;
+    if let Some(number) = number {
+        shared.note(|journal| journal.answered(number, answer.status().as_u16(), b""));
+    }
     let mut response = Response::builder().status(answer.status());
     if let Some(headers) = response.headers_mut() {
-        headers.clone_from(answer.headers());
-        // This side has a framing of its own.
-        headers.remove(http::header::TRANSFER_ENCODING);
-        headers.remove(http::header::CONNECTION);
+        *headers = for_the_client(answer.headers());
     }
-    let frames = answer.bytes_stream().map_ok(Frame::data).map_err(Error::from);
+    let (client, frames) = mpsc::channel(16);
+    tokio::spawn(stream::relay(answer, shared, plural, client));
+    let frames = futures::stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
     Ok(response.body(StreamBody::new(frames).boxed_unsync())?)
 }
 

@@ -1,0 +1,151 @@
+//! All plans, side by side.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt as _, stream};
+
+use crate::plan::{Plan, common, pairs, singles};
+use crate::stage::Ground;
+use crate::support::controlplane::{ControlPlane, Options, install_crds};
+use crate::support::operator::{access, allow_bindings};
+use crate::support::{Result, proof};
+use crate::trial::{Plain, Verdict, record, run};
+use crate::workload::Workload;
+
+/// So many run at the same time: most of the time of each is spent waiting.
+const SIDE_BY_SIDE: usize = 10;
+/// Plans with two faults.
+const PAIRS: usize = 330;
+/// What they are drawn with.
+const SEED: u64 = 5;
+
+/// A number from the environment.
+fn number(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+async fn ground() -> Result<Ground> {
+    let plane = ControlPlane::start(Options::default()).await?;
+    let client = plane.client()?;
+    install_crds(&client).await?;
+    let token = access(&plane).await?;
+    allow_bindings(&plane).await?;
+    Ok(Ground { plane, client, token })
+}
+
+/// Each workload twice without faults: what both have in common is what plans are made from.
+async fn plain(ground: &Ground, workloads: &[Workload]) -> Result<BTreeMap<Workload, Plain>> {
+    let side_by_side = number("FAULT_SIDE_BY_SIDE", SIDE_BY_SIDE).min(6);
+    let runs = workloads.iter().chain(workloads).map(async |workload| (*workload, record(ground, *workload).await));
+    let runs: Vec<_> = stream::iter(runs).buffered(side_by_side).collect().await;
+    let mut plain: BTreeMap<Workload, Plain> = BTreeMap::new();
+    for (workload, run) in runs {
+        let run = run.map_err(|error| format!("{workload:?} without faults: {error}"))?;
+        match plain.get_mut(&workload) {
+            None => drop(plain.insert(workload, run)),
+            Some(first) if first.end != run.end => {
+                return Err(format!("{workload:?} ends differently: {}\nand {}", first.end, run.end).into());
+            }
+            Some(first) => first.recorded = common(&first.recorded, &run.recorded),
+        }
+    }
+    Ok(plain)
+}
+
+#[derive(Default)]
+struct Totals {
+    run: u64,
+    missed: u64,
+    faults: u64,
+    judged: u64,
+    violations: u64,
+    waited: Duration,
+}
+
+impl Totals {
+    fn add(&mut self, plan: &Plan, verdict: &Verdict) {
+        if verdict.violations.is_empty() && verdict.met < plan.injections.len() {
+            self.missed += 1;
+            if plan.injections.len() == 1 {
+                println!("not met: {plan}");
+            }
+            return;
+        }
+        self.run += 1;
+        self.faults += verdict.met as u64;
+        self.judged += verdict.judged as u64;
+        self.violations += u64::from(!verdict.violations.is_empty());
+        self.waited += verdict.took;
+        if !verdict.violations.is_empty() {
+            println!("FAILED: {plan}");
+            verdict.violations.iter().for_each(|violation| println!("  {violation}"));
+            println!("  again: FAULT_PLAN='{plan}' cargo test --locked --profile prove --test faults");
+        }
+    }
+}
+
+async fn all(ground: &Ground, plans: &[Plan], plain: &BTreeMap<Workload, Plain>) -> Totals {
+    let side_by_side = number("FAULT_SIDE_BY_SIDE", SIDE_BY_SIDE);
+    let began = Instant::now();
+    let runs = plans.iter().map(async |plan| (plan, run(ground, plan, &plain[&plan.workload]).await));
+    let mut runs = std::pin::pin!(stream::iter(runs).buffer_unordered(side_by_side));
+    let mut totals = Totals::default();
+    while let Some((plan, verdict)) = runs.next().await {
+        totals.add(plan, &verdict);
+        let done = totals.run + totals.missed;
+        if done.is_multiple_of(50) {
+            println!("{done} of {} plans after {:.0?}", plans.len(), began.elapsed());
+        }
+    }
+    totals
+}
+
+/// The plans that are to be run: one, the first so many of each kind in equal steps, or all.
+fn thinned(plans: Vec<Plan>, most: usize) -> Vec<Plan> {
+    let step = plans.len().div_ceil(most.max(1)).max(1);
+    plans.into_iter().step_by(step).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_goes_wrong_once_or_twice_all_ends_as_without_it_and_no_promise_is_broken() {
+    let began = Instant::now();
+    let ground = ground().await.unwrap();
+    let single = std::env::var("FAULT_PLAN").ok().map(|name| Plan::named(&name).expect("no such plan"));
+    let mut workloads = Workload::ALL.to_vec();
+    workloads.retain(|workload| single.as_ref().is_none_or(|plan| plan.workload == *workload));
+    let plain = plain(&ground, &workloads).await.unwrap();
+    println!("{} workloads recorded after {:.0?}", workloads.len(), began.elapsed());
+    if let Some(plan) = single {
+        let totals = all(&ground, &[plan], &plain).await;
+        assert_eq!((totals.violations, totals.missed), (0, 0));
+        return;
+    }
+    let recorded = plain.iter().map(|(workload, plain)| (*workload, plain.recorded.clone())).collect();
+    let every = singles(&recorded);
+    let two = pairs(&every, PAIRS, SEED);
+    println!("{} plans with one fault, {} with two", every.len(), two.len());
+    let most = number("FAULT_PLANS", usize::MAX);
+    let (one, two) = (thinned(every, most), thinned(two, most.div_ceil(4)));
+    let singly = all(&ground, &one, &plain).await;
+    println!("one fault: {} plans, {} not met, {:.1?} each", singly.run, singly.missed, mean(&singly));
+    let doubly = all(&ground, &two, &plain).await;
+    println!("two faults: {} plans, {} not met, {:.1?} each", doubly.run, doubly.missed, mean(&doubly));
+    let violations = singly.violations + doubly.violations;
+    let figures = [
+        ("workloads", workloads.len() as u64),
+        ("plans with one fault", singly.run),
+        ("plans with two faults", doubly.run),
+        ("faults injected", singly.faults + doubly.faults),
+        ("requests judged", singly.judged + doubly.judged),
+        ("plans whose faults were not met", singly.missed + doubly.missed),
+    ];
+    proof::record("faults", &figures, violations, began.elapsed()).unwrap();
+    println!("{figures:?} after {:.0?}", began.elapsed());
+    assert_eq!(violations, 0, "see above");
+    assert_eq!(singly.missed, 0, "a plan with one fault is made from what was recorded, so it is met");
+}
+
+fn mean(totals: &Totals) -> Duration {
+    totals.waited.checked_div(u32::try_from(totals.run).unwrap_or(1)).unwrap_or_default()
+}
