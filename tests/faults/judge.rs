@@ -1,5 +1,8 @@
 //! Whether an operator kept its promises S1 to S6, from what the proxy and the partner have seen; and what is left in the end.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::Asked;
+use super::rules::Asked;
 
 /// One request, and what the API server did with it.
 #[derive(Debug, Clone)]

@@ -9,8 +9,9 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 
+use super::Shared;
 use super::journal::Shown;
-use super::{Shared, status};
+use super::rules::status;
 use crate::support::{Error, Result};
 
 /// What is done with an event of a watch.
