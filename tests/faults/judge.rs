@@ -10,7 +10,8 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::facts::History;
-use crate::stage::{Stage, condition, is_status_write, version};
+use crate::objects::{condition, is_status_write, version};
+use crate::stage::Stage;
 use crate::support::Result;
 use crate::support::partner::Logged;
 use crate::support::proxy::{Exchange, Journal};
@@ -27,6 +28,8 @@ pub struct Evidence<'a> {
     pub history: &'a History,
     /// Whether reads were never answered as they were before.
     pub fresh: bool,
+    /// Whether a write of a binding arrived when its process was gone: S2 leaves that to the next leader, and the end shows it.
+    pub late: bool,
 }
 
 fn committed<'a>(journal: &'a Journal, is: impl Fn(&Exchange) -> bool) -> Vec<&'a Exchange> {
@@ -98,6 +101,9 @@ impl Evidence<'_> {
     /// is gone before the status says that the integration is connected no more, or has none.
     fn s2(&self) -> Vec<String> {
         let mut broken = Vec::new();
+        if self.late {
+            return broken;
+        }
         let statuses = committed(self.journal, is_status_write);
         for write in committed(self.journal, publishes) {
             let owner = write.answer["metadata"]["ownerReferences"][0]["uid"].as_str().unwrap_or_default();

@@ -12,6 +12,8 @@ use crate::workload::Workload;
 
 /// How long something is held up.
 const HELD: Duration = Duration::from_millis(1500);
+/// How long a write is on its way that outlives its process: longer than a Lease, and some for the work of the next leader.
+const LATE: Duration = Duration::from_secs(5);
 /// Of what goes on for ever, the renewals of the Lease, so many are met.
 const RENEWALS: usize = 2;
 
@@ -24,6 +26,8 @@ pub enum Fault {
     CrashCommitted,
     /// … when the operator has been told.
     CrashAnswered,
+    /// … before the API server sees the write, which arrives all the same when the next process has long been at work.
+    CrashLate,
     /// The connection ends before.
     CutBefore,
     /// … after the write was committed.
@@ -48,10 +52,11 @@ pub enum Fault {
     Cut,
 }
 
-const WRITE: [Fault; 10] = [
+const WRITE: [Fault; 11] = [
     Fault::CrashBefore,
     Fault::CrashCommitted,
     Fault::CrashAnswered,
+    Fault::CrashLate,
     Fault::CutBefore,
     Fault::CutAfter,
     Fault::Answer(409),
@@ -83,6 +88,7 @@ impl Fault {
             Self::CrashBefore => Action::Crash(When::Before),
             Self::CrashCommitted => Action::Crash(When::Committed),
             Self::CrashAnswered => Action::Crash(When::Answered),
+            Self::CrashLate => Action::Crash(When::Late(LATE)),
             Self::CutBefore => Action::CutBefore,
             Self::CutAfter => Action::CutAfter,
             Self::Answer(code) => Action::Answer(Answer::status(code, (code == 429).then_some(1))),
@@ -106,7 +112,11 @@ impl Fault {
 
     /// How long after it was met something may still come of it.
     pub fn lingers(self) -> Duration {
-        if matches!(self, Self::Hold | Self::Drop | Self::Slow) { HELD } else { Duration::ZERO }
+        match self {
+            Self::Hold | Self::Drop | Self::Slow => HELD,
+            Self::CrashLate => LATE,
+            _ => Duration::ZERO,
+        }
     }
 }
 
@@ -164,6 +174,19 @@ impl Plan {
             Some(Injection { class: class.to_owned(), nth: nth.parse().ok()?, fault: Fault::named(fault)? })
         };
         Some(Self { workload, injections: parts.map(injection).collect::<Option<_>>()? })
+    }
+}
+
+impl Plan {
+    fn and(&self, other: &Injection) -> Self {
+        Self { workload: self.workload, injections: [&self.injections[..], &[other.clone()]].concat() }
+    }
+
+    /// Whether a process is killed that was in office from the beginning.
+    fn crashes_in_office(&self) -> bool {
+        let starts = matches!(self.workload, Workload::Add | Workload::Start | Workload::Restart);
+        let crash = [Fault::CrashBefore, Fault::CrashCommitted, Fault::CrashAnswered, Fault::CrashLate];
+        !starts && crash.contains(&self.injections[0].fault)
     }
 }
 
@@ -259,28 +282,52 @@ pub fn singles(recorded: &BTreeMap<Workload, Recorded>) -> Vec<Plan> {
     recorded.iter().flat_map(of).collect()
 }
 
-/// Plans with two faults, so many, drawn with this seed. The second one meets another request than the first.
+/// Plans with two faults, so many, drawn with this seed. Of one half both are from the recording, and meet different requests; of
+/// the other the second meets the process that starts after the first has killed the one before.
 pub fn pairs(singles: &[Plan], count: usize, seed: u64) -> Vec<Plan> {
     let mut draw = Draw(seed);
-    let mut pairs = Vec::new();
+    let starting: Vec<Plan> = singles.iter().filter(|plan| plan.crashes_in_office()).cloned().collect();
+    let after: Vec<Injection> = STARTING
+        .iter()
+        .flat_map(|(class, nth)| injections(&vec![((*class).to_owned(), *nth, vec![*nth])]))
+        .filter(|injection| STARTING.contains(&(injection.class.as_str(), injection.nth)))
+        .collect();
+    let mut pairs: Vec<Plan> = Vec::new();
     // Each draw may miss; there are far more pairs than are wanted.
-    for _ in 0..count * 20 {
-        if pairs.len() == count || singles.is_empty() {
+    for tried in 0..count * 20 {
+        if pairs.len() == count || starting.is_empty() {
             break;
         }
-        let first = draw.below(singles.len());
-        let second = draw.below(singles.len());
-        let (first, second) = (&singles[first.min(second)], &singles[first.max(second)]);
-        let (one, other) = (&first.injections[0], &second.injections[0]);
-        let same = first.workload == second.workload;
-        if same && (&one.class, one.nth) != (&other.class, other.nth) {
-            let pair = Plan { workload: first.workload, injections: vec![one.clone(), other.clone()] };
-            if !pairs.contains(&pair) {
-                pairs.push(pair);
-            }
-        }
+        let pair = if tried % 2 == 0 {
+            two_of(singles, &mut draw)
+        } else {
+            let first = &starting[draw.below(starting.len())];
+            Some(first.and(&after[draw.below(after.len())]))
+        };
+        pairs.extend(pair.filter(|pair| !pairs.contains(pair)));
     }
     pairs
+}
+
+/// What a process does when it starts and takes office, and which time, as a process that was in office does not.
+const STARTING: [(&str, usize); 8] = [
+    ("list partnerintegrations", 1),
+    ("list secrets", 1),
+    ("list partners", 1),
+    ("list partners", 2),
+    ("watch partnerintegrations", 1),
+    ("watch secrets", 1),
+    ("watch partners", 1),
+    ("get leases", 1),
+];
+
+/// Two of one workload.
+fn two_of(singles: &[Plan], draw: &mut Draw) -> Option<Plan> {
+    let (first, second) = (draw.below(singles.len()), draw.below(singles.len()));
+    let (first, second) = (&singles[first.min(second)], &singles[first.max(second)]);
+    let (one, other) = (&first.injections[0], &second.injections[0]);
+    let fits = first.workload == second.workload && (&one.class, one.nth) != (&other.class, other.nth);
+    fits.then(|| first.and(other))
 }
 
 /// Splitmix64: the same plans from the same seed, whatever becomes of a library.

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::facts::{Facts, History};
+use crate::objects::{condition, configured, last_status, of, version};
 use crate::support::controlplane::{ControlPlane, namespace};
 use crate::support::operator::{NAMESPACE, Operator};
 use crate::support::partner::{Behaviour, SimPartner};
-use crate::support::proxy::{Exchange, Proxy};
+use crate::support::proxy::Proxy;
 use crate::support::{Result, wait_for};
 
 /// What all plans share.
@@ -373,37 +374,4 @@ impl<'a> Stage<'a> {
         }
         Ok(())
     }
-}
-
-/// A spec with everything that there is to set.
-pub fn configured() -> Value {
-    json!({"region": "eu1", "apiKeySecretRef": {"name": "key"}, "binding": {"secretName": "bound"}})
-}
-
-/// Uid and resourceVersion.
-pub fn version(object: &Value) -> (String, String) {
-    let text = |name: &str| object["metadata"][name].as_str().unwrap_or_default().to_owned();
-    (text("uid"), text("resourceVersion"))
-}
-
-fn of(integration: &Value) -> (String, i64) {
-    (version(integration).0, integration["metadata"]["generation"].as_i64().unwrap_or_default())
-}
-
-/// The reason of a condition.
-pub fn condition<'a>(status: &'a Value, kind: &str) -> &'a str {
-    let conditions = status["conditions"].as_array().into_iter().flatten();
-    conditions.filter(|found| found["type"] == kind).find_map(|found| found["reason"].as_str()).unwrap_or_default()
-}
-
-/// Whether it writes the status of an integration.
-pub fn is_status_write(exchange: &Exchange) -> bool {
-    exchange.asked.writes_status_of("partnerintegrations")
-}
-
-/// The newest integration that a status write has been answered with, and its resourceVersion.
-fn last_status(exchanges: &[Exchange]) -> (u64, Value) {
-    let written = exchanges.iter().rev().find(|it| is_status_write(it) && it.is_committed());
-    let version = |answer: &Value| version(answer).1.parse().unwrap_or_default();
-    written.map_or((0, Value::Null), |it| (version(&it.answer), it.answer.clone()))
 }

@@ -87,8 +87,10 @@ async fn attempt(ground: &Ground, plan: &Plan, plain: &Plain) -> Result<Verdict>
     let checks = stage.sim.requests();
     let requests = [before, checks.clone()].concat();
     let fresh = plan.injections.iter().all(|injection| injection.fault != Fault::Rewind);
+    let is_late = |it: &Injection| it.fault == Fault::CrashLate && it.class.contains("secrets");
+    let late = plan.injections.iter().any(is_late);
     let judged = stage.proxy.journal(|journal| {
-        let evidence = Evidence { journal, requests: &requests, history: &stage.history(), fresh };
+        let evidence = Evidence { journal, requests: &requests, history: &stage.history(), fresh, late };
         violations.extend(evidence.violations());
         violations.extend(cost(journal, from, &checks).beyond(&plain.cost, plan.injections.len()));
         journal.exchanges().len() + requests.len()
@@ -156,7 +158,7 @@ fn show(stage: &Stage<'_>, from: usize) {
             .iter()
             .filter(|it| !it.asked.path.contains("/leases"))
             .map(|it| {
-                let reason = crate::stage::condition(&it.body["status"], "Connected");
+                let reason = crate::objects::condition(&it.body["status"], "Connected");
                 (it.asked.at, format!("{:?} {} {reason}", crate::plan::class(&it.asked), it.code))
             })
             .collect();

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::stage::{Stage, condition, configured};
+use crate::objects::{condition, configured};
+use crate::stage::Stage;
 use crate::support::{Result, wait_for};
 
 /// A piece of work. Faults are counted from the end of its beginning.

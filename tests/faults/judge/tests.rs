@@ -70,7 +70,7 @@ impl Case {
 
     fn broken(&self) -> Vec<String> {
         let Self { journal, requests, history, .. } = self;
-        Evidence { journal, requests, history, fresh: true }.violations()
+        Evidence { journal, requests, history, fresh: true, late: false }.violations()
     }
 
     fn breaks(&self, promise: &str) {

@@ -66,6 +66,15 @@ pub async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Result<R
 async fn crash(when: When, request: Passing, shared: Arc<Shared>) -> Result<Response<Body>> {
     match when {
         When::Before => shared.crash(),
+        When::Late(time) => {
+            shared.crash();
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                // Whatever comes of it is in the journal.
+                let _ = pass(request, &shared).await;
+            });
+        }
         When::Committed => {
             pass(request, &shared).await?;
             shared.crash();

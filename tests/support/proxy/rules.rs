@@ -35,6 +35,8 @@ pub enum When {
     Committed,
     /// Soon after the client has been told.
     Answered,
+    /// Before the API server sees it, which it does all the same, this much later: what is on its way outlives who sent it.
+    Late(Duration),
 }
 
 /// An answer of the proxy.
