@@ -64,9 +64,9 @@ impl Canary {
                 .await?;
             let count = if rotation == 0 { &self.connected } else { &self.rotated };
             count.fetch_add(1, Ordering::Relaxed);
-            let live = ground.operator.admin("/livez").await.map_err(|error| error.to_string())?;
-            if live.0 != 200 {
-                return Err(format!("/livez: {live:?}"));
+            let live = ground.live().await?;
+            if live != 200 {
+                return Err(format!("/livez: {live}"));
             }
             if self.stop.load(Ordering::Relaxed) {
                 break;

@@ -1,6 +1,7 @@
 //! What all parts stand on: one real API server, one operator, one simulated partner, and a watch that judges every status.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ use crate::world::{ALLOW, BINARY};
 const API: &str = "/apis/integrations.kognitiv.com/v1alpha1";
 /// The longest that anything is waited for: an answer takes a moment, and what exceeds the budget of checks a minute.
 pub const LIMIT: Duration = Duration::from_secs(150);
+/// Until an operator that was started is ready, beside many others on two cores.
+const START: Duration = Duration::from_secs(60);
 /// The key that the simulated partner takes in every region.
 pub const KEY: &str = "the-good-key";
 
@@ -32,8 +35,9 @@ type Objects = Arc<Mutex<HashMap<String, Value>>>;
 
 /// The ground.
 pub struct Ground {
-    pub plane: ControlPlane,
-    pub operator: Operator,
+    plane: ControlPlane,
+    operator: tokio::sync::Mutex<Option<Operator>>,
+    config: PathBuf,
     pub client: Client,
     pub sim: SimPartner,
     objects: Objects,
@@ -51,9 +55,6 @@ impl Ground {
         install_crds(&client).await.unwrap();
         let config = kubeconfig(&plane).await.unwrap();
         allow_bindings(&plane).await.unwrap();
-        let arguments = [&ALLOW[..], &["--bindings"]].concat();
-        let operator = Operator::start(BINARY, &plane, "operator", &config, &arguments).await.unwrap();
-        operator.ready(Duration::from_secs(40)).await.unwrap();
         let sim = SimPartner::start(regions).await.unwrap();
         for region in regions {
             sim.accept(region, KEY);
@@ -66,7 +67,34 @@ impl Ground {
         }
         let operations = AtomicU64::new(0);
         let slowest = Mutex::default();
-        Self { plane, operator, client, sim, objects, changed, operations, violations, slowest }
+        let operator = tokio::sync::Mutex::default();
+        let ground = Self { plane, operator, config, client, sim, objects, changed, operations, violations, slowest };
+        ground.restart().await;
+        ground
+    }
+
+    /// Kills the operator, if it runs, and starts another one, which has to list everything anew.
+    pub async fn restart(&self) {
+        let mut operator = self.operator.lock().await;
+        if let Some(operator) = operator.take() {
+            operator.kill().await.unwrap();
+        }
+        let arguments = [&ALLOW[..], &["--bindings"]].concat();
+        let started = Operator::start(BINARY, &self.plane, "operator", &self.config, &arguments).await.unwrap();
+        started.ready(START).await.unwrap();
+        *operator = Some(started);
+    }
+
+    /// What `/livez` answers.
+    pub async fn live(&self) -> Result<u16, String> {
+        let operator = self.operator.lock().await;
+        let answer = operator.as_ref().ok_or("it does not run")?.admin("/livez").await;
+        answer.map(|(code, _)| code).map_err(|error| error.to_string())
+    }
+
+    /// What the operator has logged.
+    pub async fn log(&self) -> String {
+        self.operator.lock().await.as_ref().map(Operator::log).unwrap_or_default()
     }
 
     /// A namespace of its own with the good key in the Secret `key`.
@@ -126,6 +154,18 @@ impl Ground {
         self.write("POST", &of_kind(kind, namespace), &object).await
     }
 
+    /// Whether it would be created.
+    pub async fn try_create(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        mut object: Value,
+    ) -> Result<Value, Box<Status>> {
+        object["metadata"]["name"] = json!(name);
+        self.write("POST", &format!("{}?dryRun=All", of_kind(kind, namespace)), &object).await
+    }
+
     /// Patches an object: a merge patch, or a JSON patch where it is a list.
     pub async fn patch(&self, kind: Kind, namespace: &str, name: &str, patch: &Value) -> Result<Value, Box<Status>> {
         self.write("PATCH", &format!("{}/{name}", of_kind(kind, namespace)), patch).await
@@ -144,6 +184,12 @@ impl Ground {
             Ok(secret) => secret,
             Err(_) => self.write("PATCH", &format!("{path}/{name}"), &json!({"stringData": data})).await.unwrap(),
         }
+    }
+
+    /// A Secret as it is; null where there is none.
+    pub async fn get_secret(&self, namespace: &str, name: &str) -> Value {
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+        self.client.request(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap_or_default()
     }
 
     /// Deletes a Secret, if it is there.

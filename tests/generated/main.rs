@@ -13,13 +13,19 @@ mod world;
 
 mod canary;
 mod cases;
+mod end;
+mod forbidden;
 mod ground;
 mod leaves;
+mod recovery;
 mod rows;
 mod schema;
+mod sequences;
 mod shapes;
+mod state;
+mod stored;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_json::json;
@@ -28,6 +34,8 @@ use canary::Canary;
 use cases::Bases;
 use ground::Ground;
 use schema::Kind;
+use state::{Elsewhere, REGIONS};
+use support::partner::SimPartner;
 
 /// What was asked for by the environment; without it, everything with the seed of the project.
 struct Asked {
@@ -81,38 +89,72 @@ fn bases(ground: &Ground) -> Bases {
     }
 }
 
+/// So many sequences; `GENERATED_SEQUENCES` says otherwise.
+const SEQUENCES: usize = 160;
+
+fn sequences() -> usize {
+    std::env::var("GENERATED_SEQUENCES").ok().map_or(SEQUENCES, |count| count.parse().expect("a number"))
+}
+
+fn of(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+/// Every part that was asked for, one after the other; gives what is told of them.
+async fn parts(asked: &Asked, ground: &Ground, bases: &Bases, elsewhere: &Elsewhere) -> Vec<(&'static str, u64)> {
+    let mut figures = Vec::new();
+    let began = Instant::now();
+    if asked.part("leaves") {
+        let seen = leaves::run(ground, bases, asked.number).await;
+        figures.extend([("leaves", seen.leaves), ("values", seen.cases)]);
+        figures.extend([("refused", of(&seen.refused)), ("accepted", of(&seen.accepted))]);
+        println!("leaves after {:.0?}: {seen:?}", began.elapsed());
+    }
+    if asked.part("stored") {
+        let seen = stored::run(ground, bases, asked.number).await;
+        // A new process lists them first; all that follows is done beside them.
+        ground.restart().await;
+        figures.extend([("stored unreadable", of(&seen.unreadable))]);
+        println!("stored after {:.0?}: {seen:?}", began.elapsed());
+    }
+    if asked.part("sequences") {
+        let seen = sequences::run(ground, bases, elsewhere, asked.seed, sequences(), asked.number).await;
+        figures.extend([("sequences", of(&seen.sequences)), ("edits", of(&seen.edits))]);
+        println!("sequences after {:.0?}: {seen:?}", began.elapsed());
+    }
+    if asked.part("recovery") {
+        let seen = recovery::run(ground, bases, elsewhere, asked.number).await;
+        figures.extend([("recoveries", of(&seen.recovered))]);
+        println!("recovery after {:.0?}: {seen:?}", began.elapsed());
+    }
+    figures
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_api_server_accepts_is_answered_whatever_way_it_came_and_stops_nobody() {
     let asked = Asked::read();
-    let ground = Ground::start(&["eu1", "us1"]).await;
+    let ground = Ground::start(&REGIONS).await;
+    state::behave(&ground);
+    let foreign = SimPartner::start(&["eu1"]).await.unwrap();
+    let elsewhere = Elsewhere { foreign: foreign.endpoint_by_address("eu1") };
     let bases = bases(&ground);
     ground.create(Kind::Partner, "", "base", bases.partner.clone()).await.unwrap();
     let began = Instant::now();
     let canary = Canary::default();
     let parts = async {
-        let mut figures: Vec<(&str, u64)> = Vec::new();
-        if asked.part("leaves") {
-            let seen = leaves::run(&ground, &bases, asked.number).await;
-            let of = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-            figures.extend([
-                ("leaves", seen.leaves),
-                ("values", seen.cases),
-                ("refused", of(&seen.refused)),
-                ("accepted", of(&seen.accepted)),
-                ("connected", of(&seen.connected)),
-            ]);
-            println!("leaves after {:.0?}: {figures:?}", began.elapsed());
-        }
+        let figures = parts(&asked, &ground, &bases, &elsewhere).await;
         canary.stop.store(true, Ordering::Relaxed);
         figures
     };
     let (mut figures, ()) = tokio::join!(parts, canary.sing(&ground, "base"));
-    let log = ground.operator.log();
-    for line in log.lines().filter(|line| line.contains("a panic: this is a bug")) {
+    if asked.part("forbidden") {
+        // Alone: it takes the operator's right to read any Secret.
+        figures.push(("recoveries of a right", forbidden::run(&ground, &bases).await));
+    }
+    for line in ground.log().await.lines().filter(|line| line.contains("a panic: this is a bug")) {
         ground.violation(format!("the operator panicked: {line}"));
     }
-    figures.push(("operations", ground.operations()));
-    figures.push(("canary rotations", canary.rotated.load(Ordering::Relaxed)));
+    figures.extend([("operations", ground.operations()), ("canary rotations", of(&canary.rotated))]);
     let violations = ground.violations();
     println!("{figures:?} in {:.0?}; the longest wait: {:?}", began.elapsed(), ground.slowest());
     support::proof::record("generated", &figures, violations.len() as u64, began.elapsed()).unwrap();

@@ -42,6 +42,25 @@ pub fn is_observed(object: &Value) -> bool {
         && object["status"]["observedGeneration"] == object["metadata"]["generation"]
 }
 
+/// Whether a reason is what a check came to: then the failures that are counted are of what is asked for now.
+pub fn is_of_a_check(reason: &str) -> bool {
+    let outcomes = [
+        "Connected",
+        "CheckFailing",
+        "DNSFailure",
+        "ConnectFailed",
+        "Timeout",
+        "RateLimited",
+        "PartnerUnavailable",
+        "InvalidCredential",
+        "CredentialRejected",
+        "RedirectRefused",
+        "TLSFailed",
+        "UnexpectedResponse",
+    ];
+    outcomes.contains(&reason)
+}
+
 /// What is wrong with the status of an integration, whenever it was written; the default one is not judged.
 pub fn wrong(object: &Value) -> Option<String> {
     let status = &object["status"];
