@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
@@ -12,10 +11,11 @@ use super::failure::ApiFailure;
 use super::key::Key;
 use super::leadership::Term;
 use super::observe::Gathered;
+use super::patch::apply_status;
 use super::publish::Withdrawn;
 use super::running;
 use super::tracker::prune;
-use crate::api::{FIELD_MANAGER, PartnerIntegration, PartnerIntegrationStatus};
+use crate::api::{PartnerIntegration, PartnerIntegrationStatus};
 use crate::core::{Answer, BindingOrder, CheckOrder, Decision, End, Fingerprint, Held, Live, Step, Steps};
 use crate::health::Right;
 
@@ -167,13 +167,10 @@ impl Context {
     async fn write(&self, work: &mut Work<'_>, status: &PartnerIntegrationStatus) -> Answer {
         let read = &work.gathered.integration;
         let namespace = read.namespace().unwrap_or_default();
-        let api = Api::<PartnerIntegration>::namespaced(self.client.clone(), &namespace);
         let name = read.name_any();
         let patch = patch_of(read, status);
-        let params = PatchParams::apply(FIELD_MANAGER).force();
         self.metrics.writes("PartnerIntegration", "patch");
-        let patch = Patch::Apply(&patch);
-        let written = api.patch_status(&name, &params, &patch);
+        let written = apply_status(&self.client, Some(&namespace), &name, &patch);
         match self.call(Right::PATCH_INTEGRATIONS, &namespace, written).await {
             Ok(mut object) => {
                 prune(&mut object);

@@ -31,10 +31,42 @@ impl Key {
     }
 }
 
+/// Whether a Partner or a Secret can have this name (RFC 1123 subdomain).
+///
+/// What cannot be is absent, and there is no address to ask for it: a name with a `/` would lead to another object. The CRD
+/// refuses such names; objects that were stored under another one may have them.
+pub fn can_be_a_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        let (first, last) = (bytes.first().copied(), bytes.last().copied());
+        first.is_some_and(inner) && last.is_some_and(inner) && bytes.iter().all(|byte| inner(*byte) || *byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
 /// Whether resource version `a` is newer than `b`, both of one kind.
 pub fn newer(a: &str, b: &str) -> bool {
     match (a.parse::<u64>(), b.parse::<u64>()) {
         (Ok(a), Ok(b)) => a > b,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_object_cannot_be_called_is_no_name() {
+        let longest = "a".repeat(253);
+        for name in ["a", "0", "a-b", "a.b-c.d", "xn--a", longest.as_str()] {
+            assert!(can_be_a_name(name), "{name:?}");
+        }
+        let longer = "a".repeat(254);
+        for name in ["", ".", "..", "a..b", "-a", "a-", "A", "a/b", "../a", "a b", "a?b", "a%2fb", "ä", "a\n", &longer]
+        {
+            assert!(!can_be_a_name(name), "{name:?}");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod leadership;
 mod names;
 mod observe;
 mod partners;
+mod patch;
 mod publish;
 mod reconcile;
 mod refusals;

@@ -12,7 +12,7 @@ use super::Context;
 use super::bindings::Wanted;
 use super::catalogue::{Entry, Listed};
 use super::failure::ApiFailure;
-use super::key::Key;
+use super::key::{Key, can_be_a_name};
 use super::publish::entries;
 use super::scope::SecretWatch;
 use super::secrets::version_of;
@@ -136,6 +136,9 @@ impl Context {
         if let Some(listed) = self.catalogue.get(name) {
             return Ok(Some(listed));
         }
+        if !can_be_a_name(name) {
+            return Ok(None);
+        }
         let api = Api::<DeserializeGuard<Partner>>::all(self.client.clone());
         match self.call(Right::GET_PARTNERS, "", api.get(name)).await {
             Ok(partner) => {
@@ -158,6 +161,9 @@ impl Context {
     async fn secret(&self, key: &Key, unchanged: Option<SecretVersion>) -> Result<SecretSeen, ApiFailure> {
         if let Some(version) = self.secrets.get(key).or(unchanged) {
             return Ok(SecretSeen::Present(version));
+        }
+        if !can_be_a_name(&key.name) {
+            return Ok(SecretSeen::Absent);
         }
         let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);
         match self.call(Right::GET_SECRETS, &key.namespace, api.get_metadata(&key.name)).await {

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::api::{Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -16,8 +15,9 @@ use super::catalogue::Listed;
 use super::failure::ApiFailure;
 use super::key::newer;
 use super::leadership::Term;
+use super::patch::apply_status;
 use super::reconcile::out_of_office;
-use crate::api::{FIELD_MANAGER, Partner, PartnerStatus};
+use crate::api::{Partner, PartnerStatus};
 use crate::core::{COUNTS_PACE, ObservedPartner, decide_partner};
 use crate::health::Right;
 
@@ -129,11 +129,8 @@ async fn write(context: &Context, term: Term, partner: &Partner, status: &Partne
         },
         "status": status,
     });
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let api = Api::<Partner>::all(context.client.clone());
     context.metrics.writes("Partner", "patch");
-    let patch = Patch::Apply(&patch);
-    let write = context.call(Right::PATCH_PARTNERS, "", api.patch_status(&name, &params, &patch));
+    let write = context.call(Right::PATCH_PARTNERS, "", apply_status::<Partner>(&context.client, None, &name, &patch));
     let Some(written) = context.office.during(term, write).await else {
         return Ok(out_of_office(context));
     };
