@@ -24,7 +24,7 @@ use crate::world::{ALLOW, BINARY};
 /// The group and version in a path.
 const API: &str = "/apis/integrations.kognitiv.com/v1alpha1";
 /// The longest that anything is waited for: an answer takes a moment, and what exceeds the budget of checks a minute.
-pub const LIMIT: Duration = Duration::from_secs(150);
+pub const LIMIT: Duration = Duration::from_secs(90);
 /// Until an operator that was started is ready, beside many others on two cores.
 const START: Duration = Duration::from_secs(60);
 /// The key that the simulated partner takes in every region.

@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::stream::{self, StreamExt as _};
 use kube::core::Status;
+use partner_integration_operator::api::CHECK_REQUESTED_AT;
 use serde_json::{Value, json};
 
 use crate::cases::{self, Bases, CANARY, Case, Expect};
 use crate::ground::Ground;
 use crate::rows;
 use crate::schema::Kind;
+use crate::shapes::WILD;
 
 /// So many objects are tried side by side.
 const TOGETHER: usize = 16;
@@ -137,12 +139,12 @@ impl Place<'_> {
                 first
             }
         };
-        let ask = json!({"metadata": {"annotations": {"integrations.kognitiv.com/check-requested-at": "now"}}});
+        let ask = json!({"metadata": {"annotations": {CHECK_REQUESTED_AT: WILD}}});
         ground.patch(Kind::Integration, self.namespace, name, &ask).await.map_err(said)?;
         ground.observed(Kind::Integration, self.namespace, name, &stored).await?;
         ground
             .until(Kind::Integration, self.namespace, name, "answering a request for a check", |object| {
-                object["status"]["lastHandledCheckRequest"] == "now"
+                object["status"]["lastHandledCheckRequest"] == WILD
             })
             .await?;
         ground.remove(self.namespace, name).await;

@@ -173,14 +173,31 @@ pub fn broken(shape: Shape) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()
 }
 
+/// A text of everything that JSON can say and some other format cannot.
+pub const WILD: &str = "\u{0}\u{7}\t\r\n \u{7f}\u{80}\u{85}\u{9f}\u{2028}\u{2029}\u{202e}\u{feff}\u{fffe}\u{ffff}💥";
+
 /// Further values that the API server takes, which are no bounds: what people and machines write there all the same.
 pub fn odd(path: &str, shape: Shape) -> Vec<Value> {
     let mut found = match shape {
-        Shape::Free => vec!["\u{202e}\u{0}\u{feff}💥\t\r\n\u{7f}", "{{ template }}", "null"],
-        Shape::Line => vec!["💥", "\u{202e}gnirts", " ", "%s%n${x}"],
+        Shape::Free => vec![WILD, "{{ template }}", "null"],
+        // What some parsers of YAML take for control characters or ends of lines.
+        Shape::Line => {
+            vec![
+                "💥",
+                "\u{202e}gnirts",
+                " ",
+                "%s%n${x}",
+                "a\u{80}b",
+                "a\u{9f}",
+                "a\u{85}b",
+                "a\u{2028} b",
+                "\u{feff}",
+                "\u{fffe}\u{ffff}",
+            ]
+        }
         Shape::Visible => vec![" ", "  a  ", "\"'\\<>&", "%0d%0a"],
         Shape::Token => vec!["!#$%&'*+-.^_`|~", "authorization2", "HOST2", "1"],
-        Shape::User => vec!["", " ", "💥", "\"\\"],
+        Shape::User => vec!["", " ", "💥", "\"\\", "a\u{85}\u{fffe}"],
         Shape::Name | Shape::Label => vec!["0", "a-b", "xn--a"],
         Shape::SecretKey => vec!["-", "_", "a..b", "A.b-c_d"],
         Shape::Url => vec!["https://[::1]/", "https://a?b#c", "http://user:pass@a"],
