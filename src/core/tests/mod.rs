@@ -17,6 +17,7 @@ mod outcomes;
 mod partner;
 mod precedence;
 mod properties;
+mod regressions;
 mod requests;
 mod restart;
 mod rows;
