@@ -38,7 +38,7 @@ gitops: ## Test Argo CD's health scripts, and build what judges our objects as G
 	cd hack/gitops && go vet ./... && go test -count=1 ./...
 
 # What is proved, beside `make test`; see docs/reliability.md.
-PROOF := --test model --test faults --test partner_faults --test generated --test mutants
+PROOF := --test model --test apiserver --test faults --test partner_faults --test generated --test mutants
 
 # The table is shown also where a part has failed, and then it is the part that counts.
 prove: controlplane ## Prove the promises: model, seeded mutants, faults, generated objects; ends with a table (under 30 min)

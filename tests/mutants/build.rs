@@ -9,7 +9,7 @@ use super::Result;
 use super::table::{Killer, LIB};
 
 /// How long one test may run. A fault that makes it hang is noticed, too.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 /// Whatever a run of cargo tells its children; the copy is a package of its own.
 const CARGO: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
 

@@ -32,7 +32,9 @@ fn every_seeded_fault_is_killed_by_the_test_that_it_names() {
     assert_eq!(names.len(), MUTANTS.len(), "two have one name");
     let package = copy::package(MUTANTS).unwrap();
     if std::env::var_os("MUTANTS_LIST").is_some() {
-        MUTANTS.iter().for_each(|mutant| println!("{:44} {}", mutant.name, mutant.file));
+        for mutant in MUTANTS {
+            println!("{:44} {}", mutant.name, mutant.file);
+        }
         return;
     }
     let killers: BTreeSet<_> = mutants.iter().flat_map(|mutant| mutant.killed_by).collect();

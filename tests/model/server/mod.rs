@@ -21,6 +21,7 @@ mod store;
 
 use std::collections::BTreeMap;
 
+#[allow(unused_imports, reason = "as above")]
 pub use history::History;
 
 /// The kinds that the operator reads or writes.

@@ -39,7 +39,7 @@ impl<S: Clone + Eq, T: Clone + Eq + Default> Server<S, T> {
                 }
                 precondition(version, before.version)?;
                 // What is sent names no finalizers, which takes those that are there away.
-                let after = Object { spec, annotation, ..before.clone() };
+                let after = Object { annotation, spec, ..before.clone() };
                 Ok(self.update(kind, name, after, true))
             }
             Request::Patch { kind, name, version, uid, spec, annotation, release } => {
@@ -48,7 +48,7 @@ impl<S: Clone + Eq, T: Clone + Eq + Default> Server<S, T> {
                 precondition(uid, before.uid).map_err(|_| Refused::Invalid)?;
                 let spec = spec.unwrap_or_else(|| before.spec.clone());
                 let annotation = annotation.unwrap_or(before.annotation);
-                let after = Object { spec, annotation, ..before.clone() };
+                let after = Object { annotation, spec, ..before.clone() };
                 Ok(self.update(kind, name, after, release))
             }
             Request::ApplyStatus { kind, name, version, uid: _, status } => {
@@ -145,6 +145,6 @@ impl<S: Clone + Eq, T: Clone + Eq + Default> Server<S, T> {
 }
 
 /// What is named must be what is there.
-fn precondition<N: PartialEq>(named: Option<N>, is: N) -> Result<(), Refused> {
+fn precondition<N: Copy + PartialEq>(named: Option<N>, is: N) -> Result<(), Refused> {
     named.is_none_or(|named| named == is).then_some(()).ok_or(Refused::Conflict)
 }
