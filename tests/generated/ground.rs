@@ -262,7 +262,7 @@ impl Ground {
         found
     }
 
-    /// Waits until the operator has answered the spec as it is and the object is no newer than `least`.
+    /// Waits until the operator has answered the spec of `stored`, or a newer one.
     pub async fn observed(&self, kind: Kind, namespace: &str, name: &str, stored: &Value) -> Result<Value, String> {
         let least = stored["metadata"]["generation"].as_i64();
         self.until(kind, namespace, name, "observed", |object| {

@@ -89,6 +89,8 @@ fn bases(ground: &Ground) -> Bases {
     }
 }
 
+/// So many writes are made at least.
+const LEAST: u64 = 2_000;
 /// So many sequences; `GENERATED_SEQUENCES` says otherwise.
 const SEQUENCES: usize = 160;
 
@@ -150,6 +152,9 @@ async fn what_the_api_server_accepts_is_answered_whatever_way_it_came_and_stops_
     if asked.part("forbidden") {
         // Alone: it takes the operator's right to read any Secret.
         figures.push(("recoveries of a right", forbidden::run(&ground, &bases).await));
+    }
+    if asked.part.is_none() && ground.operations() < LEAST {
+        ground.violation(format!("{} operations: less was tried than is promised", ground.operations()));
     }
     for line in ground.log().await.lines().filter(|line| line.contains("a panic: this is a bug")) {
         ground.violation(format!("the operator panicked: {line}"));

@@ -50,7 +50,7 @@ pub async fn run(ground: &Ground, bases: &Bases, only: Option<usize>) -> Seen {
             }
         })
         .await;
-    tighten(ground, bases).await;
+    tighten(ground).await;
     seen
 }
 
@@ -112,7 +112,7 @@ async fn loosen(ground: &Ground) {
 }
 
 /// Switches the validation on again.
-async fn tighten(ground: &Ground, _bases: &Bases) {
+async fn tighten(ground: &Ground) {
     install_crds(&ground.client).await.unwrap();
     for kind in [Kind::Partner, Kind::Integration] {
         wait_for("the schema of before", IN_FORCE, async || !accepts_anything(ground, kind).await).await.unwrap();
