@@ -79,8 +79,10 @@ impl Context {
             let answer = match steps.at() {
                 Step::End(end) => return ended(work, end),
                 step @ (Step::Withdraw | Step::Write | Step::Read | Step::Publish | Step::Tidy) => {
-                    let called = self.office.during(term, self.call_for(step, &mut work)).await;
-                    called.unwrap_or(Answer::OutOfOffice)
+                    let (key, uid) = (work.key.clone(), work.uid.clone());
+                    let called = self.tracker.while_kept(&key, &uid, self.call_for(step, &mut work));
+                    let called = self.office.during(term, called).await;
+                    called.map_or(Answer::OutOfOffice, |called| called.unwrap_or(Answer::Gone))
                 }
                 step => self.keep(step, &mut work),
             };

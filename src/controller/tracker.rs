@@ -2,7 +2,9 @@
 //! integration's check. All of it lives and dies with the object, under one lock that is never held over an await.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use kube::ResourceExt;
 use tokio_util::task::AbortOnDropHandle;
@@ -234,6 +236,17 @@ impl Tracker {
         Some(View { memory, check, refused, checked_in: tracked.checked_in.clone() })
     }
 
+    /// Does `work` as long as this uid is kept; `None` where its deletion was seen before the work had ended. It is asked
+    /// before each step, so nothing more is sent from then on (S6).
+    pub async fn while_kept<T>(&self, key: &Key, uid: &str, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let step = |task: &mut std::task::Context<'_>| {
+            let kept = self.state().of_uid(key, uid).is_some();
+            if kept { work.as_mut().poll(task).map(Some) } else { Poll::Ready(None) }
+        };
+        std::future::poll_fn(step).await
+    }
+
     /// A write or a live read has shown this object. It is used until the watch has shown it or a newer one, so that
     /// one's own write never looks like a change.
     pub fn ahead(&self, key: &Key, uid: &str, object: Arc<PartnerIntegration>) {
@@ -396,3 +409,6 @@ pub fn prune(integration: &mut PartnerIntegration) {
     integration.metadata.labels = None;
     integration.metadata.annotations = request.map(|value| [(crate::api::CHECK_REQUESTED_AT.to_owned(), value)].into());
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,7 @@ pub enum Answer {
     Done,
     /// Before it was made: this process leads no longer.
     OutOfOffice,
-    /// The object, or the one of that uid, is gone.
+    /// The object, or the one of that uid, is gone, or its deletion has been seen meanwhile.
     Gone,
     /// What was to be changed is no longer what was seen.
     Conflict,
@@ -141,6 +141,8 @@ impl Steps {
         let refused = self.refused || (self.at == Step::Withdraw && answer == Answer::Refused);
         let at = match (self.at, answer) {
             (_, Answer::OutOfOffice) => Step::End(End::OutOfOffice),
+            // Promise S6: nothing more is written for it, whatever was still to be done.
+            (_, Answer::Gone) => Step::End(End::Gone),
             (_, Answer::Failed)
             | (Step::Withdraw | Step::Publish | Step::Tidy, Answer::Unknown)
             | (Step::Tidy, Answer::Refused) => Step::End(End::Failed),
@@ -155,7 +157,7 @@ impl Steps {
             },
             // After a conflict or a lost answer it may say already what was to be written.
             (Step::Write, Answer::Conflict | Answer::Unknown) => Step::Read,
-            (Step::Write | Step::Read, Answer::Gone) | (Step::Read, Answer::Live(Live::Gone)) => Step::End(End::Gone),
+            (Step::Read, Answer::Live(Live::Gone)) => Step::End(End::Gone),
             (Step::Read, Answer::Live(Live::Differs)) => Step::Stale,
             (Step::Write, _) | (Step::Read, Answer::Live(Live::Says)) => Step::Stored,
             // Nothing was learnt.

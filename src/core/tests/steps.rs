@@ -88,6 +88,16 @@ fn who_has_left_office_makes_no_further_step() {
 }
 
 #[test]
+fn once_a_deletion_is_seen_nothing_more_is_written() {
+    let withdraw = Decision { binding: BindingOrder::Withdraw(Vec::new()), ..decision() };
+    let tidy = Decision { binding: BindingOrder::Tidy(Vec::new()), status: None, ..decision() };
+    for (decision, step) in [(decision(), Write), (decision(), Publish), (withdraw, Withdraw), (tidy, Tidy)] {
+        let walked = walk(&decision, true, &[(step, Answer::Gone)]);
+        assert_eq!(walked[walked.len() - 2..], [step, Step::End(End::Gone)]);
+    }
+}
+
+#[test]
 fn a_live_read_tells_another_object_from_another_status() {
     let read = integration();
     let wanted = PartnerIntegrationStatus { observed_generation: 1, ..PartnerIntegrationStatus::default() };
