@@ -83,7 +83,7 @@ impl Context {
     pub async fn observe(&self, read: Arc<PartnerIntegration>) -> Result<Option<Gathered>, ApiFailure> {
         let key = Key::of(&*read);
         let integration = self.tracker.newest(&key, read);
-        let Some(View { memory, check, refused, checked_in }) =
+        let Some(View { memory, check, refused, checked_in, unsure }) =
             self.tracker.view(&key, &integration.uid().unwrap_or_default())
         else {
             return Ok(None);
@@ -99,26 +99,32 @@ impl Context {
         let mut gathered =
             Gathered { integration, partner, secret, check, checked_in, memory, binding: BindingSeen::default() };
         if self.bindings.enabled() {
-            gathered.binding = BindingSeen { refused, ..self.binding(&gathered).await? };
+            gathered.binding = BindingSeen { refused, ..self.binding(&gathered, unsure.as_deref()).await? };
         }
         Ok(Some(gathered))
     }
 
     /// What is known of the binding Secrets. That one which was published is gone is concluded from a live `get` only.
-    async fn binding(&self, gathered: &Gathered) -> Result<BindingSeen, ApiFailure> {
+    /// `unsure`: one whose creation was not answered is looked at live, too, or it would outlive a status that says that
+    /// nothing is connected (S2).
+    async fn binding(&self, gathered: &Gathered, unsure: Option<&str>) -> Result<BindingSeen, ApiFailure> {
         let integration = &*gathered.integration;
         let key = Key::of(integration);
         let name = integration.spec.binding.as_ref().map(|binding| binding.secret_name.as_str());
         let published = integration.status.as_ref().and_then(|status| Some(status.binding.as_ref()?.name.as_str()));
         let api = Api::<Secret>::namespaced(self.client.clone(), &key.namespace);
-        let to_judge: BTreeSet<&str> = published.into_iter().chain(name).collect();
+        let to_judge: BTreeSet<&str> = published.into_iter().chain(name).chain(unsure).collect();
         for name in to_judge {
             let secret = Key { name: name.into(), ..key.clone() };
             // What is known is kept up to date by the watch, where there is one.
             let unwatched = self.scope.secret_watch == SecretWatch::None;
+            let is_unsure = unsure == Some(name);
             let looks = if self.bindings.knows(&secret) { unwatched } else { published == Some(name) };
-            if looks {
+            if looks || is_unsure {
                 match self.look(&api, &secret).await {
+                    Ok(()) if is_unsure => {
+                        self.tracker.unsure(&key, &integration.uid().unwrap_or_default(), None);
+                    }
                     // Without access nothing can be published either; the key's own Secret says so.
                     Ok(()) | Err(ApiFailure::Forbidden) => {}
                     Err(failure) => return Err(failure),

@@ -62,7 +62,14 @@ impl Context {
         let written = match &publication.over {
             None => {
                 let fresh = Secret { data: Some(std::mem::take(&mut data)), ..empty(integration, publication) };
-                self.create(&api, &namespace, fresh).await
+                let (key, uid) = (Key::of(integration), integration.uid().unwrap_or_default());
+                // Before it is sent: this may be cut off at any moment.
+                self.tracker.unsure(&key, &uid, Some(&publication.name));
+                let created = self.create(&api, &namespace, fresh).await;
+                if !matches!(created, Err(ApiFailure::Unknown(_))) {
+                    self.tracker.unsure(&key, &uid, None);
+                }
+                created
             }
             Some(over) => self.replace(&api, integration, publication, over, &mut data).await,
         };

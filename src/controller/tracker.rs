@@ -53,12 +53,15 @@ pub struct View {
     pub refused: Option<Refusal>,
     /// The span of the check that ended last.
     pub checked_in: Cause,
+    /// A binding that may be there or not: see [`unsure`](Tracker::unsure).
+    pub unsure: Option<Arc<str>>,
 }
 
 struct Tracked {
     uid: String,
     named: Named,
     refused: Option<Refusal>,
+    unsure: Option<Arc<str>>,
     /// As the watch has shown it last.
     connected: bool,
     memory: Memory,
@@ -116,6 +119,7 @@ impl Tracker {
                     uid,
                     named,
                     refused: None,
+                    unsure: None,
                     connected,
                     memory: Memory::default(),
                     ahead: None,
@@ -223,6 +227,14 @@ impl Tracker {
         }
     }
 
+    /// A binding of this name is being created, and no answer has come yet: until one has, or a live read has shown whether
+    /// it is there, the watch may not have shown one that is. `None`: it is known.
+    pub fn unsure(&self, key: &Key, uid: &str, binding: Option<&str>) {
+        if let Some(tracked) = self.state().of_uid(key, uid) {
+            tracked.unsure = binding.map(Arc::from);
+        }
+    }
+
     /// What is kept of the object with this uid.
     pub fn view(&self, key: &Key, uid: &str) -> Option<View> {
         let mut state = self.state();
@@ -233,7 +245,8 @@ impl Tracker {
             Slot::Ended(ended) => Check::Ended(ended.clone()),
         };
         let (memory, refused) = (tracked.memory.clone(), tracked.refused.clone());
-        Some(View { memory, check, refused, checked_in: tracked.checked_in.clone() })
+        let (checked_in, unsure) = (tracked.checked_in.clone(), tracked.unsure.clone());
+        Some(View { memory, check, refused, checked_in, unsure })
     }
 
     /// Does `work` as long as this uid is kept; `None` where its deletion was seen before the work had ended. It is asked
