@@ -26,6 +26,11 @@ fn known(cause: &(dyn Error + 'static)) -> Option<Reason> {
     if cause.is::<rustls::Error>() {
         return Some(Reason::TlsFailed);
     }
+    // An HTTP/2 ping had no answer (see `http2_keep_alive_timeout` of the client): nobody broke off, nobody answers. The
+    // type of it is private to hyper, so reqwest is asked.
+    if cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout) {
+        return Some(Reason::Timeout);
+    }
     // The kernel gave up before our deadline: an address that answers nothing (see `TCP_USER_TIMEOUT` of the client).
     let io = cause.downcast_ref::<io::Error>()?;
     (io.kind() == io::ErrorKind::TimedOut).then_some(Reason::Timeout)

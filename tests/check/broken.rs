@@ -340,3 +340,14 @@ async fn http2_that_answers_is_judged() {
     assert_eq!(reason_of(&authority, &hangs, true).await, Reason::Timeout);
     assert_eq!(reason_of(&authority, &hangs, false).await, Reason::Connected);
 }
+
+#[tokio::test]
+async fn http2_that_answers_no_ping_is_a_timeout_and_nothing_that_broke_off() {
+    let authority = Authority::new();
+    let silent = http2(&authority, Vec::new()).await;
+    // Our own ping goes out after ten seconds, and the connection is given up ten seconds later: before the deadline.
+    let check = compiled(&authority, json!({"timeout": "40s"}));
+    let (prober, endpoint, credential) = (prober(), silent.endpoint(), crate::server::credential(crate::server::KEY));
+    let verdict = tokio::time::timeout(Duration::from_secs(60), prober.prove(&check, &endpoint, credential)).await;
+    assert_eq!(short(&verdict.unwrap()).0, Reason::Timeout);
+}
