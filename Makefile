@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help controlplane tools build image test test-versions prove gitops chart lint generate demo e2e clean
+.PHONY: help controlplane tools build image test test-versions prove fuzz gitops chart lint generate demo e2e clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ test-versions: controlplane ## The API, the policies and the operator's main job
 		echo "Kubernetes $$version"; \
 		EMULATED_VERSION=$$version cargo test --quiet --locked --test api --test policies -- --test-threads=8; \
 	done
+
+# Of each parser that faces partners and users.
+SECONDS ?= 20
+
+fuzz: ## Fuzz the parsers that face partners and users, from the kept corpus (SECONDS=20 each; needs a C++ compiler)
+	@hack/fuzz.sh $(SECONDS)
 
 # count=1: the cache of go test does not know the scripts, which are outside of the module.
 # The rest, with the objects of the real operator, is one of all tests: cargo test --test gitops.

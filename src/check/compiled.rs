@@ -103,6 +103,14 @@ impl CompiledCheck {
         by_code(code, &self.rejected.codes, &self.success.codes)
     }
 
+    /// The expressions that are asked about an answer that says this by its code: rejected, success.
+    pub(super) fn asked(&self, by_code: ByCode) -> (Option<Expression>, Option<Expression>) {
+        (
+            self.rejected.expression.clone().filter(|_| by_code != ByCode::Rejected),
+            self.success.expression.clone().filter(|_| by_code == ByCode::Succeeds),
+        )
+    }
+
     /// Whether judging an answer that says this by its code needs its body.
     pub(super) fn needs_body_of(&self, by_code: ByCode) -> bool {
         match by_code {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::core::{Failure, Reason, Verdict};
 
+use super::expression::Expression;
+
 /// A set of status codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Codes {
@@ -52,6 +54,21 @@ pub(super) fn by_code(code: u16, rejected: &Codes, success: &Codes) -> ByCode {
         _ if success.contains(code) => ByCode::Succeeds,
         _ => ByCode::Fails(Reason::UnexpectedResponse),
     }
+}
+
+/// What the two expressions say of an answer; an absent one says what changes nothing. It may take a while and it
+/// recurses: only within [`DeepThreads`](super::stack::DeepThreads).
+pub(super) fn said(
+    rejected: Option<&Expression>,
+    success: Option<&Expression>,
+    code: u16,
+    body: Option<&[u8]>,
+) -> (bool, bool) {
+    // No JSON: invalid UTF-8, HTML, nothing at all. The parser bounds how deep it goes. A body may repeat the key; it is
+    // freed by the caller, and cannot be zeroed, because neither its chunks nor the parsed form are ours.
+    let json = body.and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let is_rejected = rejected.is_some_and(|expression| expression.holds(code, json.as_ref()));
+    (is_rejected, success.is_none_or(|expression| expression.holds(code, json.as_ref())))
 }
 
 /// The outcome. `rejected` and `success` are what the expressions say; an absent `rejected` is false, an absent

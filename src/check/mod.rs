@@ -11,6 +11,8 @@ mod client;
 mod compiled;
 mod credential;
 mod expression;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod guard;
 mod judge;
 mod no_answer;

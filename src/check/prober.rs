@@ -12,7 +12,7 @@ use super::client::Clients;
 use super::compiled::CompiledCheck;
 use super::credential::Credential;
 use super::guard::Guard;
-use super::judge::{ByCode, verdict};
+use super::judge::{ByCode, said, verdict};
 use super::no_answer;
 use super::resolver::Resolver;
 use super::retry_after::retry_after;
@@ -99,18 +99,11 @@ impl Prober {
         by_code: ByCode,
         body: Option<Vec<u8>>,
     ) -> (bool, bool) {
-        let rejected = check.rejected.expression.clone().filter(|_| by_code != ByCode::Rejected);
-        let success = check.success.expression.clone().filter(|_| by_code == ByCode::Succeeds);
+        let (rejected, success) = check.asked(by_code);
         if rejected.is_none() && success.is_none() {
             return (false, true);
         }
-        let judge = move || {
-            // No JSON: invalid UTF-8, HTML, nothing at all. The parser bounds how deep it goes. A body may repeat the
-            // key; it is freed here, and cannot be zeroed, because neither its chunks nor the parsed form are ours.
-            let json = body.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            let is_rejected = rejected.is_some_and(|expression| expression.holds(code, json.as_ref()));
-            (is_rejected, success.is_none_or(|expression| expression.holds(code, json.as_ref())))
-        };
+        let judge = move || said(rejected.as_ref(), success.as_ref(), code, body.as_deref());
         // An evaluator that panics, or has no thread, has not said that the key is good.
         self.threads.run(judge).await.unwrap_or((false, false))
     }

@@ -60,7 +60,7 @@ impl Case {
     pub async fn new(stage: &Stage, behaviour: &Behaviour, label: &str, prior: Prior) -> Self {
         let host = format!("{}-{label}.{ZONE}", behaviour.name);
         let fault = pointed(&behaviour.fault, stage.elsewhere.address);
-        let server = Server::start(fault, &host, &stage.certificates).await.unwrap();
+        let server = Server::start(fault, &host, &stage.certificates).unwrap();
         if let (Fault::Name(bad), Some(dns)) = (&behaviour.fault, &stage.dns) {
             dns.add(&host, server.address, bad);
         }

@@ -89,8 +89,8 @@ async fn serve(socket: UdpSocket, names: Arc<Mutex<HashMap<String, Named>>>) {
     loop {
         let Ok((length, from)) = socket.recv_from(&mut query).await else { return };
         let Some((name, kind, end)) = question(&query[..length]) else { continue };
-        let named = names.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        if let Some(answer) = answer(&query[..end], kind, &name, named.as_ref()) {
+        let said = names.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if let Some(answer) = answer(&query[..end], kind, &name, said.as_ref()) {
             let _ = socket.send_to(&answer, from).await;
         }
     }

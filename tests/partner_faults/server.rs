@@ -89,7 +89,7 @@ fn address() -> Ipv4Addr {
 
 impl Server {
     /// Starts one that behaves well. `name`: besides its address, in its certificate.
-    pub async fn start(fault: Fault, name: &str, certificates: &Certificates) -> Result<Self> {
+    pub fn start(fault: Fault, name: &str, certificates: &Certificates) -> Result<Self> {
         let ip = address();
         let shared = Arc::new(Shared {
             good: certificates.good(&[&ip.to_string(), name]),

@@ -23,7 +23,7 @@ use crate::support::controlplane::{ControlPlane, Options, install_crds, namespac
 use crate::support::operator::{self, Operator};
 
 /// Where a wait gives up; nothing in here is about speed.
-pub const LIMIT: Duration = Duration::from_secs(300);
+pub const LIMIT: Duration = Duration::from_mins(5);
 
 /// What is shared by all cases.
 pub struct Stage {
@@ -67,7 +67,7 @@ impl Stage {
         let operator = Operator::start(&binary, &plane, "operator", &kubeconfig, &arguments).await.unwrap();
         operator.ready(LIMIT).await.unwrap();
         let certificates = Certificates::new();
-        let mut elsewhere = Server::start(Fault::Tcp(vec![Step::Close]), "localhost", &certificates).await.unwrap();
+        let mut elsewhere = Server::start(Fault::Tcp(vec![Step::Close]), "localhost", &certificates).unwrap();
         elsewhere.set(Mode::Bad).await.unwrap();
         let history = Arc::default();
         let watching = watch_beside(&plane, &namespace, &history);
