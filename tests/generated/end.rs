@@ -19,17 +19,17 @@ pub async fn of(ground: &Ground, namespace: &str, name: &str) -> Result<Value, S
         ));
     }
     let mut status = object["status"].clone();
-    let keep = |object: &mut Value, names: &[&str]| {
+    let leave_out = |object: &mut Value, names: &[&str]| {
         let object = object.as_object_mut().unwrap();
-        names.iter().for_each(|name| drop(object.remove(*name)));
+        object.retain(|name, _| !names.contains(&name.as_str()));
     };
-    keep(&mut status, &["observedGeneration"]);
+    leave_out(&mut status, &["observedGeneration"]);
     for condition in status["conditions"].as_array_mut().into_iter().flatten() {
-        keep(condition, &["observedGeneration", "lastTransitionTime"]);
+        leave_out(condition, &["observedGeneration", "lastTransitionTime"]);
     }
     // What is found without a check leaves the count of failures alone, whatever it is of.
     if !rows::is_of_a_check(rows::reason(&object, "Connected")) {
-        keep(&mut status, &["failing"]);
+        leave_out(&mut status, &["failing"]);
     }
     for proof in ["verified", "failing"] {
         if !status[proof].is_null() {

@@ -26,7 +26,7 @@ const API: &str = "/apis/integrations.kognitiv.com/v1alpha1";
 /// The longest that anything is waited for: an answer takes a moment, and what exceeds the budget of checks a minute.
 pub const LIMIT: Duration = Duration::from_secs(90);
 /// Until an operator that was started is ready, beside many others on two cores.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// The key that the simulated partner takes in every region.
 pub const KEY: &str = "the-good-key";
 

@@ -121,8 +121,12 @@ async fn recover(subject: &Subject<'_>, reason: &str, broken: Edit, mend: Mend, 
         state = subject.edit(&state, edit).await.map_err(said)?;
     }
     match mend {
-        Mend::Suspended => drop(subject.edit(&state, Edit::Suspended(false)).await.map_err(said)?),
-        Mend::Anew => drop(subject.create(&wanted, NAME).await.map_err(said)?),
+        Mend::Suspended => {
+            subject.edit(&state, Edit::Suspended(false)).await.map_err(said)?;
+        }
+        Mend::Anew => {
+            subject.create(&wanted, NAME).await.map_err(said)?;
+        }
         Mend::Back | Mend::Otherwise => {}
     }
     reaches(subject, "Connected").await?;

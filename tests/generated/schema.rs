@@ -198,7 +198,7 @@ fn enter<'a>(here: &'a mut Value, step: &Step) -> &'a mut Value {
     match step {
         Step::Field(name) => &mut here[name.as_str()],
         Step::Item => {
-            if !here.as_array().is_some_and(|items| !items.is_empty()) {
+            if here.as_array().is_none_or(Vec::is_empty) {
                 *here = json!([null]);
             }
             &mut here[0]

@@ -43,8 +43,8 @@ pub async fn run(
     count: usize,
     only: Option<usize>,
 ) -> Seen {
-    let seen = Seen::default();
-    let counts = &seen;
+    let counted = Seen::default();
+    let counts = &counted;
     stream::iter((0..count).filter(|number| only.is_none_or(|only| only == *number)))
         .for_each_concurrent(TOGETHER, |number| async move {
             let namespace = ground.namespace("sequence").await;
@@ -57,7 +57,7 @@ pub async fn run(
             counts.sequences.fetch_add(1, Ordering::Relaxed);
         })
         .await;
-    seen
+    counted
 }
 
 /// One sequence.

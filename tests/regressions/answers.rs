@@ -11,9 +11,9 @@ const ANSWER: &str = "what-a-vendor-says-5d1f0c";
 /// A moment in which nothing must happen.
 const QUIET: Duration = Duration::from_millis(1500);
 
-fn says(code: u16, words: &str) -> Option<Behaviour> {
+fn says(code: u16, words: &str) -> Behaviour {
     let headers = vec![("x-request-id".to_owned(), words.to_owned())];
-    Some(Behaviour::Status(code, headers, json!({"error": words}).to_string().into_bytes()))
+    Behaviour::Status(code, headers, json!({"error": words}).to_string().into_bytes())
 }
 
 /// cert-manager: the whole body of an answer, of any length, was written into the status of the Issuer.
@@ -27,7 +27,7 @@ async fn cert_manager_8756_and_9206_a_response_body_never_reaches_status() {
         ("lost", 404, "UnexpectedResponse"),
         ("down", 500, "PartnerUnavailable"),
     ] {
-        world.sim.set_region_behaviour("eu1", says(code, ANSWER)).unwrap();
+        world.sim.set_region_behaviour("eu1", Some(says(code, ANSWER))).unwrap();
         world.connect(name, "eu1", "the-key").await;
         world.reaches(name, reason).await;
         assert!(!shown(&world, name).await.contains(ANSWER), "{name}");
@@ -44,12 +44,12 @@ async fn cert_manager_8756_and_9206_a_response_body_never_reaches_status() {
 async fn cert_manager_7261_a_changing_answer_causes_no_hot_retry() {
     let world = world("request-id").await;
     world.create_partner(json!({})).await;
-    world.sim.set_region_behaviour("eu1", says(404, "request-1")).unwrap();
+    world.sim.set_region_behaviour("eu1", Some(says(404, "request-1"))).unwrap();
     world.connect("it", "eu1", "the-key").await;
     let first = world.reaches("it", "UnexpectedResponse").await;
     tokio::time::sleep(QUIET).await;
     world.cost("it", 1, 1).await;
-    world.sim.set_region_behaviour("eu1", says(404, "request-2")).unwrap();
+    world.sim.set_region_behaviour("eu1", Some(says(404, "request-2"))).unwrap();
     world.ask("it", "now").await;
     let asked = |it: &partner_integration_operator::api::PartnerIntegration| {
         it.status.as_ref().is_some_and(|status| status.last_handled_check_request.is_some())

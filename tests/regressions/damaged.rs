@@ -28,9 +28,10 @@ async fn flux_ghsa_f4p5_x4vc_mh4v_one_object_that_does_not_decode_stops_no_other
         "apiVersion": "integrations.kognitiv.com/v1alpha1", "kind": "PartnerIntegration",
         "metadata": {"name": "bad"}, "spec": {"partner": {"not": "a name"}},
     });
-    let path = format!("/apis/integrations.kognitiv.com/v1alpha1/namespaces/{}/partnerintegrations", world.namespace);
+    let address =
+        format!("/apis/integrations.kognitiv.com/v1alpha1/namespaces/{}/partnerintegrations", world.namespace);
     wait_for("the loosened schema", LIMIT, async || {
-        let request = http::Request::post(&path).header("content-type", "application/json");
+        let request = http::Request::post(&address).header("content-type", "application/json");
         world.client.request::<Value>(request.body(bad.to_string().into_bytes()).unwrap()).await
     })
     .await
