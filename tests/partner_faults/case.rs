@@ -57,7 +57,7 @@ pub struct Case {
 
 impl Case {
     /// With a server of its own that is well.
-    pub async fn new(stage: &Stage, behaviour: &Behaviour, label: &str, prior: Prior) -> Self {
+    pub fn new(stage: &Stage, behaviour: &Behaviour, label: &str, prior: Prior) -> Self {
         let host = format!("{}-{label}.{ZONE}", behaviour.name);
         let fault = pointed(&behaviour.fault, stage.elsewhere.address);
         let server = Server::start(fault, &host, &stage.certificates).unwrap();

@@ -100,7 +100,7 @@ async fn play(stage: &Arc<Stage>, behaviours: &[Behaviour]) -> (u64, u64, Vec<St
     for behaviour in behaviours {
         let mut cases = Vec::new();
         for prior in Prior::ALL {
-            cases.push(Case::new(stage, behaviour, prior.name(), prior).await);
+            cases.push(Case::new(stage, behaviour, prior.name(), prior));
         }
         let regions = |protected| {
             let of = cases.iter().filter(|case| (case.prior == Prior::Protected) == protected);

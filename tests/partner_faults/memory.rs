@@ -18,7 +18,7 @@ const EACH_MIB: u64 = 6;
 pub async fn measure(stage: &Stage, behaviour: &Behaviour) -> u64 {
     let mut cases = Vec::new();
     for n in 0..AT_ONCE {
-        let mut case = Case::new(stage, behaviour, &format!("flood-{n}"), Prior::Available).await;
+        let mut case = Case::new(stage, behaviour, &format!("flood-{n}"), Prior::Available);
         case.set(stage, Mode::Bad).await;
         cases.push(case);
     }
