@@ -12,7 +12,8 @@ const PARTS: [&str; 6] = ["model", "apiserver", "mutants", "faults", "partner-fa
 
 #[derive(Deserialize)]
 struct Part {
-    part: String,
+    #[serde(rename = "part")]
+    name: String,
     figures: Vec<Figure>,
     violations: u64,
     seconds: u64,
@@ -52,7 +53,7 @@ fn row(part: &Part) -> String {
     let shown: Vec<String> =
         part.figures.iter().map(|shown| format!("{} {}", grouped(shown.figure), shown.name)).collect();
     let time = format!("{}:{:02}", part.seconds / 60, part.seconds % 60);
-    format!("{:<15} {:>10} {time:>8}  {}", part.part, part.violations, shown.join(", "))
+    format!("{:<15} {:>10} {time:>8}  {}", part.name, part.violations, shown.join(", "))
 }
 
 /// With a comma between thousands.

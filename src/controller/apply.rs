@@ -80,7 +80,9 @@ impl Context {
                 Step::End(end) => return ended(work, end),
                 step @ (Step::Withdraw | Step::Write | Step::Read | Step::Publish | Step::Tidy) => {
                     let (key, uid) = (work.key.clone(), work.uid.clone());
-                    let called = self.tracker.while_kept(&key, &uid, self.call_for(step, &mut work));
+                    // Boxed: it holds the answer, and every future around it would hold that too.
+                    let call = Box::pin(self.call_for(step, &mut work));
+                    let called = self.tracker.while_kept(&key, &uid, call);
                     let called = self.office.during(term, called).await;
                     called.map_or(Answer::OutOfOffice, |called| called.unwrap_or(Answer::Gone))
                 }

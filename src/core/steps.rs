@@ -142,7 +142,7 @@ impl Steps {
         let at = match (self.at, answer) {
             (_, Answer::OutOfOffice) => Step::End(End::OutOfOffice),
             // Promise S6: nothing more is written for it, whatever was still to be done.
-            (_, Answer::Gone) => Step::End(End::Gone),
+            (_, Answer::Gone) | (Step::Read, Answer::Live(Live::Gone)) => Step::End(End::Gone),
             (_, Answer::Failed)
             | (Step::Withdraw | Step::Publish | Step::Tidy, Answer::Unknown)
             | (Step::Tidy, Answer::Refused) => Step::End(End::Failed),
@@ -157,7 +157,6 @@ impl Steps {
             },
             // After a conflict or a lost answer it may say already what was to be written.
             (Step::Write, Answer::Conflict | Answer::Unknown) => Step::Read,
-            (Step::Read, Answer::Live(Live::Gone)) => Step::End(End::Gone),
             (Step::Read, Answer::Live(Live::Differs)) => Step::Stale,
             (Step::Write, _) | (Step::Read, Answer::Live(Live::Says)) => Step::Stored,
             // Nothing was learnt.

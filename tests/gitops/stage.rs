@@ -283,9 +283,9 @@ async fn occupied(world: &World<'_>, name: &str, reason: &str) -> Value {
             "uid": "00000000-0000-4000-8000-000000000000",
             "controller": true,
         });
-        let owned = Patch::Merge(json!({"metadata": {"ownerReferences": [owner]}}));
+        let taken_over = Patch::Merge(json!({"metadata": {"ownerReferences": [owner]}}));
         let secrets = Api::<Secret>::namespaced(world.client.clone(), &world.namespace);
-        secrets.patch(&taken, &PatchParams::default(), &owned).await.unwrap();
+        secrets.patch(&taken, &PatchParams::default(), &taken_over).await.unwrap();
     }
     let spec = json!({
         "partner": format!("{}-valid", world.namespace),

@@ -196,8 +196,8 @@ async fn ask(request: Passing, shared: &Shared) -> Result<reqwest::Response> {
         && let Some((plural, name)) = &shared.state().only
         && head.uri.path().ends_with(&format!("/{plural}"))
     {
-        url += if head.uri.query().is_some() { "&" } else { "?" };
-        url += &format!("fieldSelector=metadata.name%3D{name}");
+        let joint = if head.uri.query().is_some() { "&" } else { "?" };
+        url = format!("{url}{joint}fieldSelector=metadata.name%3D{name}");
     }
     let mut headers = head.headers;
     headers.remove(http::header::HOST);
