@@ -131,7 +131,7 @@ impl Context {
     fn newest(&self, key: &Key) -> Option<Arc<PartnerIntegration>> {
         let object = self.store.get(&reference(key))?;
         let watched = Arc::new(object.0.as_ref().ok()?.clone());
-        Some(self.tracker.newest(key, watched))
+        Some(self.tracker.newest(key, watched, true))
     }
 }
 

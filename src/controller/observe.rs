@@ -76,13 +76,14 @@ fn seen<'a>(partner: Option<&'a Listed>, integration: &PartnerIntegration) -> Pa
 }
 
 impl Context {
-    /// Gathers what is known of an integration that was `read` from the cache or live; `None` where it has gone.
+    /// Gathers what is known of an integration that was `read` from what the watch has shown (`watched`) or live; `None`
+    /// where it has gone.
     ///
     /// # Errors
     /// A live read that neither found the object nor said that it is absent or forbidden concludes nothing.
-    pub async fn observe(&self, read: Arc<PartnerIntegration>) -> Result<Option<Gathered>, ApiFailure> {
+    pub async fn observe(&self, read: Arc<PartnerIntegration>, watched: bool) -> Result<Option<Gathered>, ApiFailure> {
         let key = Key::of(&*read);
-        let integration = self.tracker.newest(&key, read);
+        let integration = self.tracker.newest(&key, read, watched);
         let Some(View { memory, check, refused, checked_in, unsure }) =
             self.tracker.view(&key, &integration.uid().unwrap_or_default())
         else {

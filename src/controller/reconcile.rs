@@ -101,8 +101,8 @@ async fn rounds(
     context: &Arc<Context>,
     term: Term,
 ) -> Result<Action, ReconcileError> {
-    for _ in 0..ROUNDS {
-        let Some(gathered) = context.observe(integration).await? else {
+    for round in 0..ROUNDS {
+        let Some(gathered) = context.observe(integration, round == 0).await? else {
             return Ok(Action::await_change());
         };
         if gathered.has_outcome() {

@@ -268,16 +268,20 @@ impl Tracker {
         }
     }
 
-    /// The newer of what the watch has shown and what is [`ahead`](Self::ahead) of it.
-    pub fn newest(&self, key: &Key, watched: Arc<PartnerIntegration>) -> Arc<PartnerIntegration> {
+    /// The newer of an object that was read and what is [`ahead`](Self::ahead) of it. Only where it was the watch that has
+    /// shown the object has it caught up: a further round of a reconcile brings what is ahead itself, and the watch may
+    /// still show an older one after it.
+    pub fn newest(&self, key: &Key, read: Arc<PartnerIntegration>, watched: bool) -> Arc<PartnerIntegration> {
         let mut state = self.state();
-        let Some(tracked) = state.of_uid(key, &watched.uid().unwrap_or_default()) else { return watched };
+        let Some(tracked) = state.of_uid(key, &read.uid().unwrap_or_default()) else { return read };
         let version = |object: &PartnerIntegration| object.resource_version().unwrap_or_default();
         match &tracked.ahead {
-            Some(ahead) if newer(&version(ahead), &version(&watched)) => ahead.clone(),
+            Some(ahead) if newer(&version(ahead), &version(&read)) => ahead.clone(),
             _ => {
-                tracked.ahead = None;
-                watched
+                if watched {
+                    tracked.ahead = None;
+                }
+                read
             }
         }
     }
