@@ -112,15 +112,17 @@ impl Replica {
     }
 
     /// `Tracker::newest`
-    fn newest(&mut self, watched: Read) -> Read {
-        if !self.keeps(watched.born) {
-            return watched;
+    fn newest(&mut self, read: Read, watched: bool) -> Read {
+        if !self.keeps(read.born) {
+            return read;
         }
         match self.ahead {
-            Some(ahead) if ahead.version > watched.version => ahead,
+            Some(ahead) if ahead.version > read.version => ahead,
             _ => {
-                self.ahead = None;
-                watched
+                if watched {
+                    self.ahead = None;
+                }
+                read
             }
         }
     }
@@ -316,7 +318,7 @@ impl Shell<'_> {
         me.look = false;
         let in_term = me.office;
         let Some(read) = again.or(me.store) else { return };
-        let read = me.newest(read);
+        let read = me.newest(read, again.is_none());
         if !me.keeps(read.born) {
             return;
         }
@@ -594,7 +596,7 @@ impl Shell<'_> {
     /// `Run::job`: where the check would go now, if it is still the one that was planned.
     fn job(&mut self, t: T) -> Option<u8> {
         let watched = self.me().store?;
-        let read = self.me().newest(watched);
+        let read = self.me().newest(watched, true);
         let (born, planned) = Tables::of_digest(t.digest);
         if read.born != born || read.deleting || self.tables.wanted(read.spec).suspend {
             return None;

@@ -68,8 +68,8 @@ pub fn safety(more: u8) -> Vec<Scope> {
             true,
             vec![
                 (1, vec![TakesOffice]),
-                (2, vec![Rotate]),
-                (1 + more, vec![Lose, Crash]),
+                (1 + more, vec![Rotate]),
+                (more, vec![Lose, Crash]),
                 (1, flips.clone()),
                 (1, vec![Time]),
             ],
@@ -91,8 +91,8 @@ pub fn safety(more: u8) -> Vec<Scope> {
             BOUND,
             false,
             vec![
-                (2 + more, vec![Spec(BOUND), Spec(RENAMED), Spec(BOUND_SUSPENDED), Spec(PLAIN)]),
-                (2, vec![Crash, Lose]),
+                (1 + more, vec![Spec(BOUND), Spec(RENAMED), Spec(BOUND_SUSPENDED), Spec(PLAIN)]),
+                (1 + more, vec![Crash, Lose]),
                 (1, vec![DeleteBinding(0), Rotate]),
                 (1, flips.clone()),
             ],
@@ -103,7 +103,7 @@ pub fn safety(more: u8) -> Vec<Scope> {
             true,
             vec![
                 (1, vec![TakesOffice]),
-                (2, vec![EditPartner, DeletePartner, CreatePartner]),
+                (1 + more, vec![EditPartner, DeletePartner, CreatePartner]),
                 (1, vec![Rotate]),
                 (1, vec![Time, Crash, Lose]),
                 (more, vec![Relist]),
@@ -115,7 +115,7 @@ pub fn safety(more: u8) -> Vec<Scope> {
             false,
             vec![
                 (
-                    3 + more,
+                    2 + more,
                     vec![
                         Spec(PLAIN),
                         Spec(ELSEWHERE),
@@ -134,14 +134,14 @@ pub fn safety(more: u8) -> Vec<Scope> {
             "answers are lost",
             PLAIN,
             false,
-            vec![(3 + more, vec![Lose]), (2, vec![Rotate, CheckRequest]), (2, flips.clone()), (2, vec![Time])],
+            vec![(2 + more, vec![Lose]), (2, vec![Rotate, CheckRequest]), (2, flips.clone()), (2, vec![Time])],
         ),
         scope(
             "somebody else has a Secret of the name, or touches ours",
             BOUND,
             false,
             vec![
-                (3 + more, vec![MakeForeign(0), MakeForeign(1), DeleteBinding(0), Tamper(0)]),
+                (2 + more, vec![MakeForeign(0), MakeForeign(1), DeleteBinding(0), Tamper(0)]),
                 (1, vec![Spec(RENAMED), Spec(BOUND)]),
                 (1, vec![Crash, Lose, Relist]),
                 (1, vec![Rotate]),
@@ -152,7 +152,7 @@ pub fn safety(more: u8) -> Vec<Scope> {
             BOUND,
             false,
             vec![
-                (3 + more, vec![DeleteKey, CreateKey, Rotate]),
+                (2 + more, vec![DeleteKey, CreateKey, Rotate]),
                 (1, vec![Crash, Lose, Relist]),
                 (1, flips.clone()),
                 (1, vec![Time]),
@@ -164,7 +164,7 @@ pub fn safety(more: u8) -> Vec<Scope> {
                 "the partner flips between good, rejecting and failing",
                 BOUND,
                 false,
-                vec![(3 + more, flips.clone()), (4, vec![Time]), (1, vec![Crash, Lose]), (1, vec![Rotate])],
+                vec![(2 + more, flips.clone()), (4, vec![Time]), (1, vec![Crash, Lose]), (1, vec![Rotate])],
             )
         },
         scope(
@@ -219,11 +219,6 @@ pub fn liveness() -> Vec<Scope> {
             false,
             vec![(2, vec![EditPartner, DeletePartner, CreatePartner]), (1, vec![Spec(ELSEWHERE), Lose, Crash])],
         ),
-        scope(
-            "two leaders",
-            BOUND,
-            true,
-            vec![(1, vec![TakesOffice]), (1, vec![Rotate, Spec(BOUND_SUSPENDED), Spec(RENAMED)])],
-        ),
+        scope("two leaders", PLAIN, true, vec![(1, vec![TakesOffice]), (1, vec![Rotate, Spec(SUSPENDED)])]),
     ]
 }
