@@ -75,7 +75,8 @@ fn graph(world: &World) -> Graph {
         assert!(graph.reached.len() < MOST, "the scope is too large");
         graph.begin.push(graph.edges.len());
         graph.settled.push(unsettled(world, &state).is_none());
-        (quiet.clear(), all.clear());
+        quiet.clear();
+        all.clear();
         world.quiet(&state, &mut quiet);
         World::time(&state, &mut quiet);
         world.actions(&state, &mut all);

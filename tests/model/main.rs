@@ -4,6 +4,9 @@
 //! `MODEL_LIMIT=n` cuts each scope off after about n steps.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+// A match tells the cases of a step side by side, and a table of scopes is one table.
+#![allow(clippy::single_match_else, clippy::single_match, clippy::too_many_lines)]
+#![allow(clippy::trivially_copy_pass_by_ref, clippy::unused_self, clippy::while_immutable_condition)]
 
 mod liveness;
 mod operator;
@@ -16,7 +19,6 @@ mod tables;
 mod world;
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "only what has been shown is kept")]
 mod support;
 
 use std::time::Instant;

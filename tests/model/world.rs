@@ -137,7 +137,7 @@ impl World {
             match replica.work {
                 Some(_) => actions.push(Action::Asks { me, fate: Fate::Answered }),
                 None if replica.again.is_some() || (replica.woken && replica.office) => {
-                    actions.push(Action::Reconciles { me })
+                    actions.push(Action::Reconciles { me });
                 }
                 None => {}
             }
@@ -269,7 +269,7 @@ impl World {
                 return Some(());
             }
             Env::MakeForeign(slot) => {
-                let spec = Spec::Binding { owner: 0, made_from: Default::default(), region: 0, whole: true };
+                let spec = Spec::Binding { owner: 0, made_from: super::state::T::default(), region: 0, whole: true };
                 create(Kind::Secret, slot + 1, spec)
             }
             Env::DeleteBinding(slot) => delete(Kind::Secret, slot + 1, Propagation::Background),

@@ -89,7 +89,7 @@ async fn every_behaviour_of_a_partner_has_its_reason_its_schedule_and_its_limit_
         ("largest flood KiB", most_grown),
     ];
     println!("{figures:?} in {:?}", began.elapsed());
-    proof::record("partner faults", &figures, violations.len() as u64, began.elapsed()).unwrap();
+    proof::record("partner-faults", &figures, violations.len() as u64, began.elapsed()).unwrap();
     assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }
 
