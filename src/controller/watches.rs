@@ -56,8 +56,9 @@ impl Pauses {
     }
 }
 
-/// What a watch shows, begun anew with a list where the API server says, before it begins, that its version is too old. kube
-/// does so only where that is said in the midst of a watch, and otherwise asks for the same version without end.
+/// What a watch shows, begun anew with a list where the API server says, before it begins, that its version is too old, or
+/// that there is no such kind: a CRD that comes again has none of the objects that were seen. kube does so only where that
+/// is said in the midst of a watch, and otherwise asks for the same version without end.
 fn watched<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
@@ -67,7 +68,7 @@ where
         async move {
             let event = events.next().await?;
             let too_old = matches!(&event, Err(watcher::Error::WatchStartFailed(error))
-                if ApiFailure::from(error) == ApiFailure::Refused(410));
+                if matches!(ApiFailure::from(error), ApiFailure::Refused(410) | ApiFailure::NotFound));
             Some((event, (!too_old).then_some(events)))
         }
     })
