@@ -308,3 +308,6 @@ fn changed(context: &Context, key: Key, secret: &PartialObjectMeta<Secret>) -> V
     context.secrets.forget(&key);
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests;

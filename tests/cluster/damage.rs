@@ -2,30 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::support::controlplane::{ControlPlane, install_crds};
+use crate::support::controlplane::{install_crds, loosen_crds};
 use crate::support::partner::Behaviour;
 use crate::support::wait_for;
 use crate::world::{ALLOW, LIMIT, World, own_operator, own_plane};
-
-/// Switches every validation of both kinds off, as an old or a hand-made CRD would be.
-async fn loosen(plane: &ControlPlane) {
-    let crds: Api<CustomResourceDefinition> = Api::all(plane.client().unwrap());
-    for name in ["partners.integrations.kognitiv.com", "partnerintegrations.integrations.kognitiv.com"] {
-        let mut crd = crds.get(name).await.unwrap();
-        crd.metadata.managed_fields = None;
-        let mut crd = serde_json::to_value(crd).unwrap();
-        let version = &mut crd["spec"]["versions"][0];
-        version["schema"] =
-            json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
-        version["selectableFields"] = Value::Null;
-        crds.patch(name, &PatchParams::default(), &Patch::Merge(crd)).await.unwrap();
-    }
-}
 
 /// Creates an object as it stands, once the loosened schema is in force.
 async fn store(world: &World<'_>, plural: &str, kind: &str, spec: Value) {
@@ -57,7 +40,7 @@ async fn stored_objects_that_cannot_be_read_stop_no_other_and_are_taken_up_once_
     world.create_partner(json!({})).await;
     world.connect("before", "eu1", "good").await;
     world.reaches("before", "Connected").await;
-    loosen(&plane).await;
+    loosen_crds(&plane.client().unwrap()).await.unwrap();
     store(&world, "partnerintegrations", "PartnerIntegration", json!({"partner": 5, "region": ["no", "text"]})).await;
     store(&world, "partners", "Partner", json!({"displayName": {"de": "kein Text"}, "regions": "none"})).await;
     let says = |text: &str| operator.log().contains(text);

@@ -136,24 +136,24 @@ async fn whatever_goes_wrong_once_or_twice_all_ends_as_without_it_and_no_promise
     let most = number("FAULT_PLANS", SINGLES);
     let one = thinned(&every, most);
     let two = thinned(&two, if whole { PAIRS } else { most.div_ceil(4) });
-    let singly = all(&ground, &one, &plain).await;
-    println!("one fault: {} plans, {} not met, {:.1?} each", singly.run, singly.missed, mean(&singly));
-    let doubly = all(&ground, &two, &plain).await;
-    println!("two faults: {} plans, {} not met, {:.1?} each", doubly.run, doubly.missed, mean(&doubly));
-    let violations = singly.violations + doubly.violations;
+    let of_one = all(&ground, &one, &plain).await;
+    println!("one fault: {} plans, {} not met, {:.1?} each", of_one.run, of_one.missed, mean(&of_one));
+    let of_two = all(&ground, &two, &plain).await;
+    println!("two faults: {} plans, {} not met, {:.1?} each", of_two.run, of_two.missed, mean(&of_two));
+    let violations = of_one.violations + of_two.violations;
     let figures = [
         ("workloads", workloads.len() as u64),
-        ("plans with one fault", singly.run),
-        ("plans with two faults", doubly.run),
-        ("faults injected", singly.faults + doubly.faults),
-        ("requests judged", singly.judged + doubly.judged),
-        ("plans whose faults were not met", singly.missed + doubly.missed),
+        ("plans with one fault", of_one.run),
+        ("plans with two faults", of_two.run),
+        ("faults injected", of_one.faults + of_two.faults),
+        ("requests judged", of_one.judged + of_two.judged),
+        ("plans whose faults were not met", of_one.missed + of_two.missed),
     ];
     proof::record("faults", &figures, violations, began.elapsed()).unwrap();
     println!("{figures:?} after {:.0?}", began.elapsed());
     assert_eq!(violations, 0, "see above");
-    assert_eq!(singly.missed, 0, "a plan with one fault is made from what was recorded, so it is met");
-    assert!(!whole || singly.run >= 1000 && doubly.run >= 300, "fewer plans than there should be");
+    assert_eq!(of_one.missed, 0, "a plan with one fault is made from what was recorded, so it is met");
+    assert!(!whole || of_one.run >= 1000 && of_two.run >= 300, "fewer plans than there should be");
 }
 
 fn mean(totals: &Totals) -> Duration {

@@ -32,7 +32,7 @@ pub struct Evidence<'a> {
     pub late: bool,
 }
 
-fn committed<'a>(journal: &'a Journal, is: impl Fn(&Exchange) -> bool) -> Vec<&'a Exchange> {
+fn committed(journal: &Journal, is: impl Fn(&Exchange) -> bool) -> Vec<&Exchange> {
     let mut writes: Vec<_> = journal.exchanges().iter().filter(|it| it.is_committed() && is(it)).collect();
     writes.sort_by_key(|it| revision(it));
     writes

@@ -179,7 +179,7 @@ impl Plan {
 
 impl Plan {
     fn and(&self, other: &Injection) -> Self {
-        Self { workload: self.workload, injections: [&self.injections[..], &[other.clone()]].concat() }
+        Self { workload: self.workload, injections: [&self.injections[..], std::slice::from_ref(other)].concat() }
     }
 
     /// Whether a process is killed that was in office from the beginning.

@@ -25,7 +25,7 @@ pub struct Ground {
 }
 
 /// What a step waits for at most: the longest backoffs of the operator, several times.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// The operator's binary.
 const BINARY: &str = env!("CARGO_BIN_EXE_partner-integration-operator");
 /// A crash is followed by the wait for the Lease: as short as whole seconds and a busy machine allow.
@@ -256,8 +256,8 @@ impl<'a> Stage<'a> {
 
     /// Merges this into the integration.
     pub async fn edit(&self, patch: Value) -> Result<()> {
-        let path = format!("{}/it", self.integrations());
-        let edit = self.ask("PATCH", &path, &patch);
+        let it = format!("{}/it", self.integrations());
+        let edit = self.ask("PATCH", &it, &patch);
         let spec = patch["spec"].clone();
         let so = |facts: &mut Facts| {
             if let Some(region) = spec["region"].as_str() {

@@ -57,15 +57,15 @@ pub async fn record(ground: &Ground, workload: Workload) -> Result<Plain> {
 }
 
 /// Runs a plan and judges it. An error of its own making, such as a step that is never done, is a violation too.
-pub async fn run(ground: &Ground, plan: &Plan, plain: &Plain) -> Verdict {
+pub async fn run(ground: &Ground, plan: &Plan, faultless: &Plain) -> Verdict {
     let began = Instant::now();
-    match attempt(ground, plan, plain).await {
+    match attempt(ground, plan, faultless).await {
         Ok(verdict) => Verdict { took: began.elapsed(), ..verdict },
         Err(error) => Verdict { violations: vec![error.to_string()], met: 0, judged: 0, took: began.elapsed() },
     }
 }
 
-async fn attempt(ground: &Ground, plan: &Plan, plain: &Plain) -> Result<Verdict> {
+async fn attempt(ground: &Ground, plan: &Plan, faultless: &Plain) -> Result<Verdict> {
     let stage = Stage::new(ground).await?;
     let mut crashes = stage.proxy.crashes();
     plan.workload.begin(&stage).await?;
@@ -75,7 +75,7 @@ async fn attempt(ground: &Ground, plan: &Plan, plain: &Plain) -> Result<Verdict>
     let rules: Vec<_> = plan.injections.iter().map(|injection| injection.arm(&stage.proxy)).collect();
     let course = async {
         plan.workload.work(&stage).await?;
-        settle(&stage, plan, plain, &rules).await
+        settle(&stage, plan, faultless, &rules).await
     };
     let course = tokio::select! {
         course = course => course,
@@ -92,7 +92,7 @@ async fn attempt(ground: &Ground, plan: &Plan, plain: &Plain) -> Result<Verdict>
     let judged = stage.proxy.journal(|journal| {
         let evidence = Evidence { journal, requests: &requests, history: &stage.history(), fresh, late };
         violations.extend(evidence.violations());
-        violations.extend(cost(journal, from, &checks).beyond(&plain.cost, plan.injections.len()));
+        violations.extend(cost(journal, from, &checks).beyond(&faultless.cost, plan.injections.len()));
         journal.exchanges().len() + requests.len()
     });
     violations.extend(stage.log().lines().filter(|line| line.contains("panicked")).map(str::to_owned));
@@ -106,18 +106,18 @@ async fn attempt(ground: &Ground, plan: &Plan, plain: &Plain) -> Result<Verdict>
 }
 
 /// Waits until all is as without faults and stays so.
-async fn settle(stage: &Stage<'_>, plan: &Plan, plain: &Plain, rules: &[RuleId]) -> Result<()> {
-    as_plain(stage, plain).await?;
+async fn settle(stage: &Stage<'_>, plan: &Plan, faultless: &Plain, rules: &[RuleId]) -> Result<()> {
+    as_plain(stage, faultless).await?;
     let met = || rules.iter().all(|rule| stage.proxy.used(*rule) > 0);
     if !met() {
         // A plan whose faults are not met is counted as such elsewhere.
         let _ = wait_for("the faults to be met", MEETING, async || met()).await;
-        as_plain(stage, plain).await?;
+        as_plain(stage, faultless).await?;
     }
     let lingers = plan.injections.iter().map(|it: &Injection| it.fault.lingers()).max().unwrap_or_default();
     tokio::time::sleep(lingers).await;
     // Whatever came of it is over now, or never will be.
-    as_plain(stage, plain).await?;
+    as_plain(stage, faultless).await?;
     let writes = || {
         stage.proxy.journal(|journal| {
             let counts =
@@ -134,18 +134,18 @@ async fn settle(stage: &Stage<'_>, plan: &Plan, plain: &Plain, rules: &[RuleId])
     Ok(())
 }
 
-async fn as_plain(stage: &Stage<'_>, plain: &Plain) -> Result<()> {
+async fn as_plain(stage: &Stage<'_>, faultless: &Plain) -> Result<()> {
     wait_for("what there is without faults", PATIENCE, async || {
         if stage.quiet() < SETTLED {
             return Err("it still works".to_owned());
         }
         let end = end(stage).await.map_err(|error| error.to_string())?;
-        if end == plain.end {
+        if end == faultless.end {
             return Ok(());
         }
         stage.collect().await.map_err(|error| error.to_string())?;
         tokio::time::sleep(Duration::from_millis(150)).await;
-        Err(format!("\n{end}\ninstead of\n{}", plain.end))
+        Err(format!("\n{end}\ninstead of\n{}", faultless.end))
     })
     .await
 }

@@ -5,16 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
-use kube::api::{Patch, PatchParams};
 use partner_integration_operator::api::{Partner, PartnerIntegration};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cases::{self, Bases, Case, Expect};
 use crate::ground::Ground;
 use crate::schema::Kind;
-use crate::support::controlplane::install_crds;
+use crate::support::controlplane::{install_crds, loosen_crds};
 use crate::support::wait_for;
 
 /// So many are stored side by side.
@@ -92,20 +89,9 @@ async fn store(
     ground.observed(Kind::Integration, namespace, &name, &integration).await.map(drop)
 }
 
-/// Switches every validation of both kinds off, as an old or a hand-made CRD would be.
+/// Switches every validation of both kinds off, and waits until that is in force.
 async fn loosen(ground: &Ground) {
-    let crds: Api<CustomResourceDefinition> = Api::all(ground.client.clone());
-    for kind in [Kind::Partner, Kind::Integration] {
-        let name = format!("{}.integrations.kognitiv.com", kind.plural());
-        let mut crd = crds.get(&name).await.unwrap();
-        crd.metadata.managed_fields = None;
-        let mut crd = serde_json::to_value(crd).unwrap();
-        let version = &mut crd["spec"]["versions"][0];
-        version["schema"] =
-            json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
-        version["selectableFields"] = Value::Null;
-        crds.patch(&name, &PatchParams::default(), &Patch::Merge(crd)).await.unwrap();
-    }
+    loosen_crds(&ground.client).await.unwrap();
     for kind in [Kind::Partner, Kind::Integration] {
         wait_for("the loosened schema", IN_FORCE, async || accepts_anything(ground, kind).await).await.unwrap();
     }

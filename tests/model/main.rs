@@ -8,9 +8,11 @@
 #![allow(clippy::single_match_else, clippy::single_match, clippy::too_many_lines)]
 #![allow(clippy::trivially_copy_pass_by_ref, clippy::unused_self, clippy::while_immutable_condition)]
 
+mod caches;
 mod liveness;
 mod operator;
 mod properties;
+mod replica;
 mod scopes;
 #[allow(unused_imports, reason = "the rest of it is for the check against the real one")]
 mod server;

@@ -1,9 +1,9 @@
-//! What the shell does around `decide` and `Steps`, both run as they are: the caches, the tracker, a reconcile and a check.
+//! What the shell does around `decide` and `Steps`, both run as they are: a reconcile and a check.
 //! One step of it is one request, or one thing that comes from outside; what lies between is done at once.
 
 use partner_integration_operator::core::{Answer, CheckOrder, End, Step, Steps};
 
-use super::server::{Answer as Answered, Change, Kind, Object, Propagation, Refused, Request};
+use super::server::{Answer as Answered, Kind, Object, Propagation, Refused, Request};
 use super::state::{Bad, Came, Check, Fact, Mode, Read, Replica, Spec, State, Status, T, Work};
 use super::tables::{CheckIn, Decided, Input, Tables};
 
@@ -33,119 +33,6 @@ pub enum Fate {
     Lost,
 }
 
-impl Replica {
-    /// A process that has just started and has read everything.
-    pub fn started(state: &State, office: bool, tables: &Tables) -> Self {
-        let (server, events) = (&state.server, &state.events);
-        let mut replica = Self {
-            office,
-            shown: [0, 1, 2].map(|kind| u8::try_from(events[kind].len()).expect("few")),
-            store: server.get(Kind::Integration, INTEGRATION).and_then(Read::of),
-            tracked: None,
-            ahead: None,
-            memory: 0,
-            check: Check::Idle,
-            woken: true,
-            look: false,
-            again: None,
-            partner: None,
-            key: None,
-            facts: [None; 2],
-            unsure: None,
-            work: None,
-            dead: 0,
-            partner_then: 0,
-        };
-        if let Some(read) = replica.store {
-            replica.seen(&read);
-        }
-        if let Some(Spec::Partner(number)) = server.get(Kind::Partner, PARTNER).map(|object| object.spec) {
-            replica.partner = Some(number);
-            replica.partner_then = number;
-        }
-        if let Some(Spec::Key { born, number }) = server.get(Kind::Secret, KEY).map(|object| object.spec)
-            && replica.tracked.is_some()
-        {
-            replica.key = Some((born, number));
-        }
-        let named = replica.tracked.and_then(|(_, spec)| tables.wanted(spec).binding);
-        for slot in 0..2 {
-            if let Some(object) = server.get(Kind::Secret, slot + 1) {
-                replica.fact_seen(usize::from(slot), fact(object), named == Some(slot));
-            }
-        }
-        replica
-    }
-
-    /// `Tracker::seen`
-    fn seen(&mut self, read: &Read) {
-        if read.deleting {
-            self.dead |= 1 << read.born;
-            return self.forget();
-        }
-        match &mut self.tracked {
-            Some((born, spec)) if *born == read.born => *spec = read.spec,
-            Some((born, _)) => {
-                self.dead |= 1 << *born;
-                self.forget();
-                self.tracked = Some((read.born, read.spec));
-            }
-            None => self.tracked = Some((read.born, read.spec)),
-        }
-    }
-
-    /// `Tracker::forget`
-    fn forget(&mut self) {
-        (self.tracked, self.ahead, self.memory, self.check, self.unsure) = (None, None, 0, Check::Idle, None);
-    }
-
-    /// `Tracker::stand_down`
-    pub fn stand_down(&mut self) {
-        (self.office, self.check, self.memory) = (false, Check::Idle, 0);
-        if let Some(work) = &mut self.work {
-            work.in_term = false;
-        }
-    }
-
-    fn keeps(&self, born: u8) -> bool {
-        self.tracked.is_some_and(|(tracked, _)| tracked == born)
-    }
-
-    /// `Tracker::newest`
-    fn newest(&mut self, read: Read, watched: bool) -> Read {
-        if !self.keeps(read.born) {
-            return read;
-        }
-        match self.ahead {
-            Some(ahead) if ahead.version > read.version => ahead,
-            _ => {
-                if watched {
-                    self.ahead = None;
-                }
-                read
-            }
-        }
-    }
-
-    /// `Secrets::seen`, whether it is news.
-    fn key_seen(&mut self, key: (u8, u8)) -> bool {
-        let news = self.key.is_none_or(|known| known.1 < key.1);
-        if news {
-            self.key = Some(key);
-        }
-        news
-    }
-
-    /// `Bindings::seen`; whether it is news.
-    fn fact_seen(&mut self, slot: usize, fact: Fact, is_named: bool) -> bool {
-        if self.facts[slot].is_some_and(|known| known.version >= fact.version) {
-            return false;
-        }
-        self.facts[slot] = (is_named || fact.owner != 0).then_some(fact);
-        true
-    }
-}
-
 /// What its metadata say of a binding.
 pub fn fact(object: &Object<Spec, Status>) -> Fact {
     match object.spec {
@@ -165,16 +52,16 @@ pub struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    fn me(&mut self) -> &mut Replica {
+    pub(super) fn me(&mut self) -> &mut Replica {
         &mut self.state.replicas[self.me]
     }
 
-    fn bad(&mut self, bad: Bad) {
+    pub(super) fn bad(&mut self, bad: Bad) {
         self.state.bad |= bad as u8;
     }
 
     /// A request of this process; S5 and S6 are judged by what it stores for the integration `of`.
-    fn ask(&mut self, of: u8, request: Request<Spec, Status>) -> Answered<Spec, Status> {
+    pub(super) fn ask(&mut self, of: u8, request: Request<Spec, Status>) -> Answered<Spec, Status> {
         let before = self.state.server.get(Kind::Integration, INTEGRATION).and_then(Read::of);
         let (answer, event) = self.state.server.handle(request);
         if let Some(event) = event {
@@ -191,109 +78,6 @@ impl Shell<'_> {
             self.state.events[place(event.kind)].push(event);
         }
         answer
-    }
-
-    /// The watch of a kind shows its next event.
-    pub fn shows(&mut self, kind: usize) {
-        let at = self.me().shown[kind];
-        let event = self.state.events[kind][usize::from(at)].clone();
-        self.me().shown[kind] += 1;
-        let gone = event.change == Change::Deleted;
-        match kind {
-            0 => self.integration_shown(Read::of(&event.object).filter(|_| !gone), Read::of(&event.object)),
-            1 => self.partner_shown(&event.object.spec, gone),
-            _ => self.secret_shown(event.name, &event.object, gone),
-        }
-    }
-
-    /// The watch of a kind was cut off, has missed what was still to come, and lists anew.
-    pub fn lists(&mut self, kind: usize) {
-        let missed = u8::try_from(self.state.events[kind].len()).expect("few");
-        self.me().shown[kind] = missed;
-        let server = &self.state.server;
-        match kind {
-            0 => {
-                let live = server.get(Kind::Integration, INTEGRATION).and_then(Read::of);
-                let before = self.me().store;
-                self.integration_shown(live, before);
-            }
-            1 => match server.get(Kind::Partner, PARTNER).map(|object| object.spec) {
-                Some(spec) => self.partner_shown(&spec, false),
-                None => self.partner_shown(&Spec::Partner(0), true),
-            },
-            _ => {
-                for name in 0..3 {
-                    match self.state.server.get(Kind::Secret, name).cloned() {
-                        Some(object) => self.secret_shown(name, &object, false),
-                        None => self.secret_gone(name),
-                    }
-                }
-            }
-        }
-    }
-
-    fn integration_shown(&mut self, live: Option<Read>, last: Option<Read>) {
-        let me = self.me();
-        me.store = live;
-        match live {
-            Some(read) => {
-                me.seen(&read);
-                me.woken = true;
-            }
-            None => {
-                if let Some(last) = last {
-                    me.dead |= 1 << last.born;
-                }
-                me.forget();
-            }
-        }
-    }
-
-    fn partner_shown(&mut self, spec: &Spec, gone: bool) {
-        let Spec::Partner(number) = *spec else { return };
-        let me = self.me();
-        if gone {
-            me.partner = None;
-            me.woken = true;
-        } else if me.partner.is_none_or(|known| known < number) {
-            me.partner = Some(number);
-            me.woken = true;
-        }
-    }
-
-    fn secret_shown(&mut self, name: u8, object: &Object<Spec, Status>, gone: bool) {
-        let named = self.me().tracked.and_then(|(_, spec)| self.tables.wanted(spec).binding);
-        let me = self.me();
-        if let Spec::Key { born, number } = object.spec {
-            match (gone, me.tracked) {
-                (true, _) if me.key.is_none_or(|known| known.1 <= number) => {
-                    me.key = None;
-                    me.woken = true;
-                }
-                (true, _) => {}
-                (false, Some(_)) => me.woken |= me.key_seen((born, number)),
-                (false, None) => me.key = None,
-            }
-            return;
-        }
-        let slot = usize::from(name - 1);
-        if gone {
-            if me.facts[slot].is_some_and(|known| known.version <= object.version) {
-                me.facts[slot] = None;
-                me.woken = true;
-            }
-        } else if me.fact_seen(slot, fact(object), named == Some(name - 1)) {
-            me.woken = true;
-        }
-    }
-
-    fn secret_gone(&mut self, name: u8) {
-        let me = self.me();
-        if name == KEY {
-            me.woken |= me.key.take().is_some();
-        } else {
-            me.woken |= me.facts[usize::from(name - 1)].take().is_some();
-        }
     }
 
     /// Takes office: lists the partners, then has everything looked at.

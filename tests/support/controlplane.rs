@@ -21,7 +21,7 @@ use kube::{Api, Client, Config};
 use rcgen::KeyPair;
 use tokio::sync::OnceCell;
 
-pub use cluster::{install_crds, namespace};
+pub use cluster::{install_crds, loosen_crds, namespace};
 pub use flags::emulated;
 pub use kubectl::Ran;
 pub use observed::{Audited, Kind, Requests};

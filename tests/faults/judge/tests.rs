@@ -171,7 +171,9 @@ fn a_secret_of_somebody_else_that_is_deleted_breaks_s4() {
 fn a_generation_that_goes_back_or_is_not_there_breaks_s5() {
     for generations in [[2, 1], [2, 3]] {
         let mut case = Case::checked();
-        generations.into_iter().for_each(|generation| case.status(false, "", generation));
+        for generation in generations {
+            case.status(false, "", generation);
+        }
         case.breaks("S5");
     }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use serde_json::json;
 
 use super::{Error, Result, get, wait_for};
 
@@ -52,6 +53,22 @@ async fn install(client: &Client, document: &serde_json::Value) -> Result<()> {
             Ok::<_, Error>(client.request_text(get(&path)?).await?)
         })
         .await?;
+    }
+    Ok(())
+}
+
+/// Switches every validation of both kinds off, as an old or a hand-made CRD would be. It is in force a moment later.
+pub async fn loosen_crds(client: &Client) -> Result<()> {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for name in ["partners.integrations.kognitiv.com", "partnerintegrations.integrations.kognitiv.com"] {
+        let mut crd = crds.get(name).await?;
+        crd.metadata.managed_fields = None;
+        let mut crd = serde_json::to_value(crd)?;
+        let version = &mut crd["spec"]["versions"][0];
+        version["schema"] =
+            json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+        version["selectableFields"] = serde_json::Value::Null;
+        crds.patch(name, &PatchParams::default(), &Patch::Merge(crd)).await?;
     }
     Ok(())
 }
