@@ -10,14 +10,17 @@ use super::Context;
 use super::failure::ApiFailure;
 use super::key::Key;
 use super::leadership::Term;
+use super::object::Integration;
 use super::observe::Gathered;
 use super::patch::apply_status;
 use super::publish::Withdrawn;
 use super::running;
-use super::tracker::prune;
 use crate::api::{PartnerIntegration, PartnerIntegrationStatus};
 use crate::core::{Answer, BindingOrder, CheckOrder, Decision, End, Fingerprint, Held, Live, Step, Steps};
 use crate::health::Right;
+
+/// An answer that is no integration; the watch brings it, too.
+const UNREADABLE: ApiFailure = ApiFailure::Unknown("an answer of the API server could not be decoded");
 
 /// What came of carrying a decision out.
 pub enum Applied {
@@ -176,11 +179,11 @@ impl Context {
         self.metrics.writes("PartnerIntegration", "patch");
         let written = apply_status(&self.client, Some(&namespace), &name, &patch);
         match self.call(Right::PATCH_INTEGRATIONS, &namespace, written).await {
-            Ok(mut object) => {
-                prune(&mut object);
-                work.shown = Some(Arc::new(object));
+            Ok(Integration::Readable(object)) => {
+                work.shown = Some(object);
                 Answer::Done
             }
+            Ok(Integration::Unreadable(_)) => work.failed(UNREADABLE),
             Err(failure) => work.failed(failure),
         }
     }
@@ -189,14 +192,14 @@ impl Context {
     async fn read(&self, work: &mut Work<'_>, status: Option<&PartnerIntegrationStatus>) -> Answer {
         let read = &work.gathered.integration;
         let namespace = read.namespace().unwrap_or_default();
-        let api = Api::<PartnerIntegration>::namespaced(self.client.clone(), &namespace);
+        let api = Api::<Integration>::namespaced(self.client.clone(), &namespace);
         match self.call(Right::GET_INTEGRATIONS, &namespace, api.get(&read.name_any())).await {
-            Ok(mut fresh) => {
-                prune(&mut fresh);
+            Ok(Integration::Readable(fresh)) => {
                 let live = Live::of(read, status, &fresh);
-                work.shown = Some(Arc::new(fresh));
+                work.shown = Some(fresh);
                 Answer::Live(live)
             }
+            Ok(Integration::Unreadable(_)) => work.failed(UNREADABLE),
             Err(failure) => work.failed(failure),
         }
     }

@@ -12,6 +12,7 @@ mod failure;
 mod key;
 mod leadership;
 mod names;
+mod object;
 mod observe;
 mod partners;
 mod patch;
@@ -48,12 +49,12 @@ use events::Events;
 use failure::ApiFailure;
 use key::Key;
 use leadership::Office;
+use object::Integration;
 use refusals::Refusals;
 use scope::Place;
 pub use scope::{Scope, SecretWatch};
 use secrets::Secrets;
 use tracker::Tracker;
-use watches::Integration;
 
 /// Reconciles in flight, and so status writes: the API server gains nothing past a few, and each is a connection.
 const RECONCILES: u16 = 16;
@@ -129,8 +130,7 @@ impl Context {
 
     /// An integration as it is known now.
     fn newest(&self, key: &Key) -> Option<Arc<PartnerIntegration>> {
-        let object = self.store.get(&reference(key))?;
-        let watched = Arc::new(object.0.as_ref().ok()?.clone());
+        let watched = self.store.get(&reference(key))?.readable()?.clone();
         Some(self.tracker.newest(key, watched, true))
     }
 }

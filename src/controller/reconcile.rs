@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use tracing::{Instrument, Span};
@@ -15,6 +14,7 @@ use super::apply::Applied;
 use super::failure::ApiFailure;
 use super::key::Key;
 use super::leadership::Term;
+use super::object::Integration;
 use super::refusals::BELIEVED_AFTER;
 use crate::api::PartnerIntegration;
 use crate::core::decide;
@@ -62,17 +62,14 @@ pub struct Failed {
 ///
 /// # Errors
 /// As [`ReconcileError`] says; each is followed by [`backoff`].
-pub async fn reconcile(
-    object: Arc<DeserializeGuard<PartnerIntegration>>,
-    context: Arc<Context>,
-) -> Result<Action, Failed> {
+pub async fn reconcile(object: Arc<Integration>, context: Arc<Context>) -> Result<Action, Failed> {
     if !context.settled(&object.namespace().unwrap_or_default()).await {
         return Ok(Action::await_change());
     }
     let Some(term) = context.office.term() else {
         return Ok(out_of_office(&context));
     };
-    let Ok(integration) = &object.0 else {
+    let Some(integration) = object.readable() else {
         // It stays as it is until somebody changes it; no other object waits for it.
         tracing::warn!(
             namespace = object.namespace(),
@@ -83,7 +80,7 @@ pub async fn reconcile(
     };
     let began = Instant::now();
     let span = spans::reconcile(&integration.metadata, Some(&integration.spec.partner));
-    let rounds = caught(Box::pin(rounds(Arc::new(integration.clone()), &context, term)));
+    let rounds = caught(Box::pin(rounds(integration.clone(), &context, term)));
     let result = rounds.instrument(span.clone()).await;
     let how = result.as_ref().map_or_else(Reconciled::from, |_| Reconciled::Success);
     context.metrics.reconciled(how, began.elapsed());
@@ -142,7 +139,7 @@ fn log(integration: &PartnerIntegration, status: Option<&crate::api::PartnerInte
 }
 
 /// When a failed reconcile is made again.
-pub fn backoff(object: &DeserializeGuard<PartnerIntegration>, failed: &Failed, context: &Context) -> Action {
+pub fn backoff(object: &Integration, failed: &Failed, context: &Context) -> Action {
     let Failed { error, cause } = failed;
     let _named = cause.enter();
     let key = Key::of(object);
@@ -157,7 +154,7 @@ pub fn backoff(object: &DeserializeGuard<PartnerIntegration>, failed: &Failed, c
     tracing::warn!(
         namespace = object.meta().namespace,
         name = object.meta().name,
-        partner = object.0.as_ref().ok().map(|integration| integration.spec.partner.as_str()),
+        partner = object.readable().map(|integration| integration.spec.partner.as_str()),
         %error,
         failures,
         ?delay,

@@ -13,7 +13,8 @@ use kube::runtime::watcher::Event;
 
 use super::Context;
 use super::key::Key;
-use super::watches::{self, Integration};
+use super::object::Integration;
+use super::watches;
 use crate::core::Counted;
 use crate::health::{Health, Reporter};
 

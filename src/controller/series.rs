@@ -16,10 +16,10 @@ impl Live for Context {
     fn integrations(&self) -> Vec<IntegrationSeries> {
         let last_checks = self.tracker.last_checks();
         let objects = self.store.state();
-        let readable = objects.iter().filter_map(|object| object.0.as_ref().ok());
+        let readable = objects.iter().filter_map(|object| object.readable());
         let live = readable.filter(|integration| integration.metadata.deletion_timestamp.is_none());
         live.map(|integration| {
-            let key = Key::of(integration);
+            let key = Key::of(&**integration);
             let known = last_checks.get(&key).filter(|(uid, _)| integration.metadata.uid.as_ref() == Some(uid));
             IntegrationSeries {
                 last_check: known.map(|(_, at)| at.as_duration().as_secs_f64()),

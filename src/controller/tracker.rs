@@ -14,7 +14,7 @@ use super::key::{Key, newer};
 use super::leadership::Term;
 use super::names::{Named, Names};
 use crate::api::PartnerIntegration;
-use crate::core::{AnchorKind, Counted, Ended, Fingerprint, Memory, Plan, Refusal, Tuple, check_request};
+use crate::core::{AnchorKind, Counted, Ended, Fingerprint, Memory, Plan, Refusal, Tuple};
 use crate::telemetry::Cause;
 
 /// The check of one integration.
@@ -417,14 +417,6 @@ impl State {
             self.tally.turned(&tracked.named.partner, connected);
         }
     }
-}
-
-/// What nobody reads is not kept: of the annotations only the check request stays.
-pub fn prune(integration: &mut PartnerIntegration) {
-    let request = check_request(integration).map(str::to_owned);
-    integration.metadata.managed_fields = None;
-    integration.metadata.labels = None;
-    integration.metadata.annotations = request.map(|value| [(crate::api::CHECK_REQUESTED_AT.to_owned(), value)].into());
 }
 
 #[cfg(test)]

@@ -15,14 +15,11 @@ use kube::{Api, ResourceExt};
 use super::Context;
 use super::failure::ApiFailure;
 use super::key::Key;
+use super::object::Integration;
 use super::secrets::version_of;
-use super::tracker::prune;
 use super::watching::told;
-use crate::api::{Partner, PartnerIntegration};
+use crate::api::Partner;
 use crate::health::Reporter;
-
-/// An integration as the watch gives it: one that cannot be decoded stops no other.
-pub type Integration = DeserializeGuard<PartnerIntegration>;
 
 /// Between the tries of a watch that fails: doubling from the first to the last, each with up to as much again at random.
 ///
@@ -169,11 +166,6 @@ pub fn integrations(
     let api: Api<Integration> = within(&context, namespace.as_deref(), &reporter);
     let mut listed = HashSet::new();
     events(api, reporter).map(move |event| {
-        let event = event.modify(|object| {
-            if let Ok(integration) = &mut object.0 {
-                prune(integration);
-            }
-        });
         match &event {
             Event::Init => listed.clear(),
             Event::InitApply(object) => {
@@ -198,9 +190,9 @@ pub fn integrations(
 }
 
 fn seen(context: &Context, object: &Integration) {
-    match &object.0 {
-        Ok(integration) => context.tracker.seen(integration),
-        Err(_) => context.tracker.forget(&Key::of(object)),
+    match object.readable() {
+        Some(integration) => context.tracker.seen(integration),
+        None => context.tracker.forget(&Key::of(object)),
     }
 }
 
