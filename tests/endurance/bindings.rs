@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::support::operator::{Operator, USER, allow_bindings};
-use crate::support::proxy::{Action, Answer};
+use crate::support::proxy::{Action, Answer, EventAction};
 use crate::support::wait_for;
 use crate::world::{ALLOW, BINARY, World, condition};
 use crate::{PATIENCE, proxied};
@@ -78,6 +78,39 @@ async fn a_binding_is_published_once_and_withdrawn_before_the_status_whatever_ca
         let (deleted, said) = (*writes("secrets").last().unwrap(), *writes("partnerintegrations").last().unwrap());
         assert!(deleted < said, "{name}: the status said so before the Secret was gone");
     }
+    assert_eq!(operator.terminate().await.unwrap(), 0);
+}
+
+/// The answer to its creation is lost, the watch does not show it for long, and in between the connection is ended: whoever
+/// believes that it was not created says so while it is there (S2).
+#[tokio::test]
+async fn a_binding_whose_creation_was_not_answered_does_not_outlive_the_connection() {
+    let (plane, proxy, kubeconfig) = proxied().await;
+    allow_bindings(&plane).await.unwrap();
+    let arguments = [&ALLOW[..], &["--bindings"]].concat();
+    let operator = Operator::start(BINARY, &plane, "operator", &kubeconfig, &arguments).await.unwrap();
+    operator.ready(PATIENCE).await.unwrap();
+    let world = &World::on(&plane, "unsure", &["eu1"]).await;
+    world.sim.accept("eu1", "good");
+    world.create_partner(json!({})).await;
+    world.connect("it", "eu1", "good").await;
+    world.reaches("it", "Connected").await;
+    let of_binding = |shown: &crate::support::proxy::Shown| {
+        shown.plural == "secrets" && shown.object.pointer("/metadata/name").is_some_and(|name| name == "binding")
+    };
+    let held = proxy.event_rule_nth(1, EventAction::Hold(Duration::from_secs(30)), of_binding);
+    let created =
+        proxy.rule_times(1, Action::CutAfter, |asked| asked.method == "POST" && asked.path.ends_with("/secrets"));
+    // It is asked for; while its key is read, the connection is ended, which is then the next thing to decide.
+    let slow = Action::Delay(Duration::from_secs(3));
+    let read = proxy.rule_times(1, slow, |asked| asked.method == "GET" && asked.path.ends_with("/secrets/it"));
+    world.edit("it", json!({"spec": {"binding": {"secretName": "binding"}}})).await;
+    wait_for("the read of its key", PATIENCE, async || proxy.used(read) == 1).await.unwrap();
+    world.edit("it", json!({"spec": {"suspend": true}})).await;
+    world.reaches("it", "Suspended").await;
+    assert!(world.secrets().get_opt("binding").await.unwrap().is_none(), "it is still there");
+    wait_for("the event of it", PATIENCE, async || proxy.used(held) == 1).await.unwrap();
+    assert_eq!(proxy.used(created), 1, "it was created");
     assert_eq!(operator.terminate().await.unwrap(), 0);
 }
 

@@ -28,6 +28,8 @@ pub struct Behaviour {
     pub check: Value,
     /// What a check ends in: a reason, or `Connected`.
     pub reason: &'static str,
+    /// What it may as well end in, where two rules are broken by the same bytes and either may be seen first.
+    pub or: Option<&'static str>,
     /// What it asked for by Retry-After, as far as that counts.
     pub asks: Option<Duration>,
     /// How much one connection may send, `None` where only the deadline limits that, since nothing of it is kept.
@@ -104,13 +106,15 @@ pub enum Step {
     Make(fn() -> Vec<u8>),
     /// These, again and again, with this pause, until the client has had enough.
     Flood(Vec<u8>, Duration),
+    /// The same over HTTP/2 without a look at what the client says, even that it has had enough.
+    Pour(Vec<u8>, Duration),
     /// These, beneath TLS.
     Raw(Vec<u8>),
     /// Reads once.
     Read,
     /// Nothing for so long.
     Pause(Duration),
-    /// Nothing for ever.
+    /// Nothing for ever; over HTTP/2 on this stream, and the next request is answered as this one.
     Hang,
     /// The end, in good order.
     Close,
@@ -125,7 +129,7 @@ impl Behaviour {
     pub fn new(name: &'static str, reason: &'static str, fault: Fault) -> Self {
         let timeout = if reason == "Timeout" { SHORT } else { LONG };
         let check = json!({"timeout": format!("{}s", timeout.as_secs())});
-        Self { name, fault, check, reason, asks: None, most_sent: Some(MOST_SENT), floods: false }
+        Self { name, fault, check, reason, or: None, asks: None, most_sent: Some(MOST_SENT), floods: false }
     }
 
     /// After a request over HTTP/1.1.
@@ -147,6 +151,12 @@ impl Behaviour {
     /// With an expression that needs the body.
     pub fn judged(mut self) -> Self {
         self.check["success"] = json!({"expression": "body.valid == true"});
+        self
+    }
+
+    /// It may as well end in this.
+    pub fn or(mut self, reason: &'static str) -> Self {
+        self.or = Some(reason);
         self
     }
 

@@ -147,7 +147,7 @@ impl Case {
     /// Section 3: the whole row. Section 5: when the next try is.
     fn judge(&self, name: &str, seen: &Seen, begun: Timestamp) {
         let it = &*seen.object;
-        let why = self.behaviour.reason;
+        let why = self.behaviour.or.filter(|other| says(it, other)).unwrap_or(self.behaviour.reason);
         if self.is_well() {
             assert_eq!(reason(it), "Connected", "{name}: {:#?}", it.status);
             assert_row(it, "Connected");
@@ -233,6 +233,11 @@ async fn handled(stage: &Stage, name: &str, value: &str) -> Seen {
         it.status.as_ref().and_then(|status| status.last_handled_check_request.as_deref()) == Some(value)
     };
     stage.first(name, &format!("checked for {value:?}"), is).await
+}
+
+/// Whether this is why it is Failed, or why its checks are failing.
+fn says(it: &PartnerIntegration, why: &str) -> bool {
+    reason(it) == why || condition(it, "Connected").is_some_and(|said| said.message.ends_with(&format!("({why})")))
 }
 
 fn count(it: &PartnerIntegration) -> u32 {

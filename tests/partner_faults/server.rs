@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::behaviour::{Fault, Step};
 use super::certificates::Certificates;
+use super::http2::Http2;
 use crate::support::Result;
 
 /// Sent by a partner that is well.
@@ -24,7 +25,7 @@ const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 14
 /// What makes an integration Failed for long: nothing is tried for ten minutes after it.
 const TEAPOT: &[u8] = b"HTTP/1.1 418 Teapot\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
 /// No flood is longer, so that a test ends also where nothing stops it.
-const LONGEST_FLOOD: u64 = 512 << 20;
+pub const LONGEST_FLOOD: u64 = 512 << 20;
 /// What our side of a connection holds back, so that what was sent is not far from what was read.
 const SEND_BUFFER: u32 = 32 << 10;
 
@@ -51,7 +52,7 @@ pub struct Server {
 }
 
 /// What its connections share.
-struct Shared {
+pub struct Shared {
     fault: Fault,
     good: Arc<ServerConfig>,
     bad: Arc<ServerConfig>,
@@ -72,8 +73,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asked(&self) {
+    /// A request has come while it misbehaves.
+    pub fn asked(&self) {
         self.state().asked.push(Timestamp::now());
+    }
+
+    /// So many bytes were taken of an answer.
+    pub fn sent(&self, sent: u64) {
+        self.most_sent.fetch_max(sent, Ordering::SeqCst);
     }
 }
 
@@ -214,7 +221,7 @@ async fn connection(mut tcp: TcpStream, mode: Mode, shared: &Shared) -> std::io:
             shared.asked();
             let mut sent = 0;
             let _ = play_tcp(&mut tcp, steps, &mut sent).await?;
-            shared.most_sent.fetch_max(sent, Ordering::SeqCst);
+            shared.sent(sent);
             return Ok(());
         }
         (Fault::Handshake(length, then), Mode::Bad) => {
@@ -239,15 +246,7 @@ async fn connection(mut tcp: TcpStream, mode: Mode, shared: &Shared) -> std::io:
             }
             Ok(())
         }
-        (Fault::Http2 { settings, steps }, Mode::Bad) => {
-            stream.write_all(settings).await?;
-            stream.flush().await?;
-            if read_http2_head(&mut stream).await? {
-                shared.asked();
-                play(&mut stream, steps, shared).await?;
-            }
-            Ok(())
-        }
+        (Fault::Http2 { settings, steps }, Mode::Bad) => Http2::new(stream, shared).serve(settings, steps).await,
         _ => {
             while read_head(&mut stream).await? {
                 if mode == Mode::Bad && !matches!(shared.fault, Fault::Tls(_)) {
@@ -273,39 +272,11 @@ async fn read_head(stream: &mut TlsStream<TcpStream>) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// Reads until a HEADERS frame was there, or the connection goes quiet for a second: a client that may open no stream,
-/// or that waits for our settings, sends none.
-async fn read_http2_head(stream: &mut TlsStream<TcpStream>) -> std::io::Result<bool> {
-    let mut read = Vec::new();
-    let has_headers = |read: &[u8]| {
-        // Behind the preface.
-        let mut at = 24;
-        while let Some(head) = read.get(at..at + 9) {
-            if head[3] == 1 {
-                return true;
-            }
-            at += 9 + usize::from(head[0]) * 65536 + usize::from(head[1]) * 256 + usize::from(head[2]);
-        }
-        false
-    };
-    while !has_headers(&read) {
-        match tokio::time::timeout(Duration::from_secs(1), stream.read_buf(&mut read)).await {
-            Ok(count) => {
-                if count? == 0 {
-                    return Ok(false);
-                }
-            }
-            Err(_) => return Ok(true),
-        }
-    }
-    Ok(true)
-}
-
 /// Does the steps; whether the connection can go on.
 async fn play(stream: &mut TlsStream<TcpStream>, steps: &[Step], shared: &Shared) -> std::io::Result<bool> {
     let mut sent = 0;
     let played = play_tls(stream, steps, &mut sent).await;
-    shared.most_sent.fetch_max(sent, Ordering::SeqCst);
+    shared.sent(sent);
     played
 }
 
@@ -321,7 +292,7 @@ async fn play_tls(stream: &mut TlsStream<TcpStream>, steps: &[Step], sent: &mut 
                 stream.write_all(&make()).await?;
                 stream.flush().await?;
             }
-            Step::Flood(bytes, pause) => {
+            Step::Flood(bytes, pause) | Step::Pour(bytes, pause) => {
                 while *sent < LONGEST_FLOOD {
                     stream.write_all(bytes).await?;
                     *sent += bytes.len() as u64;
@@ -362,7 +333,7 @@ async fn play_tcp(stream: &mut TcpStream, steps: &[Step], sent: &mut u64) -> std
                 *sent += bytes.len() as u64;
             }
             Step::Make(make) => stream.write_all(&make()).await?,
-            Step::Flood(bytes, pause) => {
+            Step::Flood(bytes, pause) | Step::Pour(bytes, pause) => {
                 while *sent < LONGEST_FLOOD {
                     if let Err(error) = stream.write_all(bytes).await {
                         // The client has had enough; what it took counts.

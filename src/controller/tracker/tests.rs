@@ -45,3 +45,59 @@ fn what_was_written_is_known_until_the_watch_has_shown_it_also_after_a_further_r
     assert_eq!(version(tracker.newest(&key, of_version("7"), true)), "7", "it has caught up");
     assert_eq!(version(tracker.newest(&key, of_version("6"), true)), "6", "and nothing is kept");
 }
+
+/// A tracker in office with an open check that began with `began_with`.
+fn checking(began_with: Fingerprint) -> (Tracker, Key) {
+    let (tracker, key) = (Tracker::default(), Key::new("shop", "it"));
+    tracker.seen(&object("uid"));
+    tracker.take_office(Term::FIRST);
+    let plan = Plan { tuple: tuple(), proved: false, request: None, began_with };
+    tracker.start(&key, "uid", Term::FIRST, &plan, |_| AbortOnDropHandle::new(tokio::spawn(std::future::pending())));
+    (tracker, key)
+}
+
+fn tuple() -> Tuple {
+    let secret = crate::core::SecretVersion { uid: "s".into(), resource_version: "1".into() };
+    Tuple { digest: "d".into(), secret }
+}
+
+/// The only check so far ends; which status its outcome belongs to.
+fn ends(tracker: &Tracker, key: &Key) -> Fingerprint {
+    let (began_with, at) = (Fingerprint::of(None), jiff::Timestamp::now());
+    let ended = Ended { tuple: tuple(), request: None, began_with, verdict: crate::core::Verdict::Connected, at };
+    tracker.ended(key, "uid", 1, Some(ended));
+    belongs_to(tracker, key)
+}
+
+fn belongs_to(tracker: &Tracker, key: &Key) -> Fingerprint {
+    let Check::Ended(ended) = tracker.view(key, "uid").unwrap().check else { panic!("no outcome") };
+    ended.began_with
+}
+
+/// Fingerprints of three different statuses.
+fn statuses() -> [Fingerprint; 3] {
+    [1, 2, 3].map(|observed_generation| {
+        let status = crate::api::PartnerIntegrationStatus { observed_generation, ..Default::default() };
+        Fingerprint::of(Some(&status))
+    })
+}
+
+#[tokio::test]
+async fn an_outcome_belongs_to_the_status_that_its_check_began_with_and_to_what_we_made_of_it() {
+    let [first, second, third] = statuses();
+    let (tracker, key) = checking(first);
+    tracker.rebase(&key, "uid", Term::FIRST, first, second);
+    assert_eq!(ends(&tracker, &key), second, "our own write, while it ran");
+    tracker.rebase(&key, "uid", Term::FIRST, second, third);
+    assert_eq!(belongs_to(&tracker, &key), third, "and after it had ended, before it was taken up");
+}
+
+#[tokio::test]
+async fn a_write_over_what_somebody_else_has_written_does_not_make_an_outcome_belong_to_it() {
+    let [first, anothers, ours] = statuses();
+    let (tracker, key) = checking(first);
+    tracker.rebase(&key, "uid", Term::FIRST, anothers, ours);
+    assert_eq!(ends(&tracker, &key), first, "while it ran");
+    tracker.rebase(&key, "uid", Term::FIRST, anothers, ours);
+    assert_eq!(belongs_to(&tracker, &key), first, "after it had ended");
+}

@@ -7,7 +7,28 @@ use crate::behaviour::{ANSWER, Behaviour, KEY, Step, answer, send};
 const LIMIT: usize = 64 << 10;
 
 pub fn table() -> Vec<Behaviour> {
-    [shapes(), lengths(), endless()].concat()
+    [shapes(), lengths(), unneeded(), endless()].concat()
+}
+
+/// The code is all that is asked for: what becomes of the body is no matter.
+fn unneeded() -> Vec<Behaviour> {
+    let head = |more: &str| send(format!("HTTP/1.1 200 OK\r\nX-Says: {ANSWER}\r\n{more}\r\n\r\n"));
+    let flood = |bytes: &str| Step::Flood(bytes.repeat(16).into_bytes(), Duration::ZERO);
+    let after =
+        |name, more: &str, then: &[Step]| Behaviour::http1(name, "Connected", [&[head(more)][..], then].concat());
+    let (counted, chunked) = ("Content-Length: 99", "Transfer-Encoding: chunked");
+    vec![
+        after("length-too-long-unneeded", counted, &[send("{}"), Step::Close]),
+        after("length-10-gb-unneeded", "Content-Length: 10737418240", &[send("{"), Step::Hang]),
+        after("body-stalls-unneeded", counted, &[send("{"), Step::Hang]),
+        after("body-cut-unneeded", counted, &[send("{"), Step::Cut]),
+        after("body-reset-unneeded", counted, &[send("{"), Step::Pause(Duration::from_millis(100)), Step::Reset]),
+        after("body-open-cut-unneeded", "Connection: close", &[send("{}"), Step::Cut]),
+        after("chunk-no-last-unneeded", chunked, &[send("2\r\n{}\r\n"), Step::Close]),
+        after("chunk-no-number-unneeded", chunked, &[send("zz\r\n{}\r\n"), Step::Close]),
+        after("chunk-extensions-unneeded", chunked, &[flood(&format!("1;{}\r\n \r\n", "x".repeat(99)))]).flood(),
+        after("trailers-endless-unneeded", chunked, &[send("2\r\n{}\r\n0\r\n"), flood("X-Trailer: t\r\n")]).flood(),
+    ]
 }
 
 /// Whole bodies, judged by `body.valid == true`.
@@ -81,13 +102,10 @@ fn lengths() -> Vec<Behaviour> {
         Behaviour::http1("length-too-short", "UnexpectedResponse", [said("8", "{\"valid\":true}"), Step::Close])
             .judged(),
         Behaviour::http1("length-10-gb", "UnexpectedResponse", [said("10737418240", half), Step::Hang]).judged(),
-        Behaviour::http1("length-10-gb-unneeded", "Connected", [said("10737418240", half), Step::Hang]),
         Behaviour::http1("length-beyond-64-bits", connect, [said("99999999999999999999", half), Step::Hang]).judged(),
         Behaviour::http1("length-negative", connect, [said("-1", half), Step::Hang]).judged(),
         Behaviour::http1("body-stalls", "Timeout", [said("99", half), Step::Hang]).judged(),
-        Behaviour::http1("body-stalls-unneeded", "Connected", [said("99", half), Step::Hang]),
         Behaviour::http1("body-cut", connect, [said("99", half), Step::Cut]).judged(),
-        Behaviour::http1("body-cut-unneeded", "Connected", [said("99", half), Step::Cut]),
         Behaviour::http1(
             "body-reset",
             connect,

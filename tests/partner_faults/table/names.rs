@@ -20,10 +20,16 @@ pub fn table() -> Vec<Behaviour> {
         name("dns-format-error", dns, BadName::Code(1)),
         name("dns-empty", dns, BadName::Empty),
         name("dns-alias-loop", dns, BadName::AliasLoop),
+        // Nobody listens on the TCP port, which is where the whole answer would be.
         name("dns-truncated", dns, BadName::Truncated),
+        // What is no answer to the question is no answer at all: anybody could have sent it. The resolver waits on for the
+        // right one, until the deadline of the check or its own, whichever comes first.
         name("dns-garbage", "Timeout", BadName::Garbage),
         name("dns-silent", "Timeout", BadName::Silent),
         name("dns-wrong-id", "Timeout", BadName::WrongId),
+        name("dns-garbage-for-long", dns, BadName::Garbage),
+        name("dns-silent-for-long", dns, BadName::Silent),
+        name("dns-wrong-id-for-long", dns, BadName::WrongId),
         // It was at an address that is allowed, and is at one that is not: rebinding.
         name("dns-rebinds-to-metadata", forbidden, at(&["169.254.169.254"], false)),
         name("dns-rebinds-to-private", forbidden, at(&["10.0.0.1"], false)),
