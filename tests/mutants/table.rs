@@ -32,6 +32,11 @@ const fn unit(test: &'static str) -> Killer {
     Killer { target: LIB, test }
 }
 
+/// Against a real API server, behind a proxy.
+const fn endurance(test: &'static str) -> Killer {
+    Killer { target: "endurance", test }
+}
+
 /// All faults. No two change the same place.
 #[rustfmt::skip]
 pub const MUTANTS: &[Mutant] = &[
@@ -319,4 +324,49 @@ pub const MUTANTS: &[Mutant] = &[
         at: "if !at_once && «!rest.is_zero()» =>",
         becomes: "false", says: "each integration that connects writes the status of its Partner",
         killed_by: &[unit("core::tests::partner::counts_and_names_that_change_alone_wait_until_ten_seconds_after_the_last_write")] },
+    Mutant { name: "plan-of-another-t-counts-as-proved", file: "src/core/decide.rs",
+        at: ".is_some_and(|verified| «target.tuple.is_verified(verified)»),",
+        becomes: "!verified.digest.is_empty()", says: "a rotated key waits behind the repeats of what is proved",
+        killed_by: &[unit("core::tests::outcomes::what_is_proved_goes_after_what_is_not")] },
+    Mutant { name: "rebase-over-anothers-status", file: "src/controller/tracker.rs",
+        at: "if «*began_with == from» {",
+        becomes: "true", says: "our write over what somebody else wrote makes an older outcome belong to it",
+        killed_by: &[unit("controller::tracker::tests::a_write_over_what_somebody_else_has_written_does_not_make_an_outcome_belong_to_it")] },
+    Mutant { name: "rebase-lost-at-the-end", file: "src/controller/tracker.rs",
+        at: "let began_with = «*began_with»;",
+        becomes: "ended.as_ref().map_or(*began_with, |ended| ended.began_with)", says: "a check that runs over a write of our own is made twice",
+        killed_by: &[unit("controller::tracker::tests::an_outcome_belongs_to_the_status_that_its_check_began_with_and_to_what_we_made_of_it")] },
+    Mutant { name: "own-binding-looks-changed", file: "src/controller/bindings.rs",
+        at: "state.keep(key.clone(), Fact { written: «true», ..Fact::of(meta) });",
+        becomes: "false", says: "L2: a binding that somebody else has a field of is written again and again",
+        killed_by: &[unit("controller::bindings::tests::a_write_of_this_process_is_whole_until_somebody_writes_after_it")] },
+    Mutant { name: "late-deletion-believed", file: "src/controller/bindings.rs",
+        at: "if «state.facts.get(key)?.is_newer_than(last)» {",
+        becomes: "state.facts.get(key)?.is_older_than(&SecretVersion { uid: String::new(), resource_version: \"0\".into() })", says: "the deletion of an earlier binding makes the one that is there unknown",
+        killed_by: &[unit("controller::bindings::tests::a_new_list_forgets_what_it_does_not_hold_and_a_deletion_of_an_earlier_one_is_none")] },
+    Mutant { name: "unanswered-creation-forgotten", file: "src/controller/observe.rs",
+        at: "let is_unsure = «unsure == Some(name)»;",
+        becomes: "false", says: "S2: a binding whose creation was not answered outlives the connection",
+        killed_by: &[endurance("bindings::a_binding_whose_creation_was_not_answered_does_not_outlive_the_connection")] },
+    Mutant { name: "binding-of-another-version", file: "src/controller/publish.rs",
+        at: "if «meta.uid.as_ref() != Some(&over.uid) || meta.resource_version.as_ref() != Some(&over.resource_version)» {",
+        becomes: "false", says: "S4: whatever has the name by now is written over",
+        killed_by: &[endurance("bindings::a_secret_of_somebody_else_that_takes_the_name_while_the_binding_is_written_is_left_alone")] },
+    Mutant { name: "binding-update-without-version", file: "src/controller/publish.rs",
+        at: "let ours = std::mem::replace(&mut secret.metadata, «meta»);",
+        becomes: "ObjectMeta { uid: None, resource_version: None, ..meta }", says: "S4: what has taken the name since the read is written over",
+        killed_by: &[endurance("bindings::a_secret_of_somebody_else_that_takes_the_name_unseen_is_neither_written_over_nor_deleted")] },
+    Mutant { name: "binding-deleted-whatever-it-is", file: "src/controller/publish.rs",
+        at: "preconditions: «Some(preconditions)»,",
+        becomes: "{ drop(preconditions); None }", says: "S4: what has taken the name is deleted",
+        killed_by: &[endurance("bindings::a_secret_of_somebody_else_that_takes_the_name_unseen_is_neither_written_over_nor_deleted")] },
+    Mutant { name: "create-or-update", file: "src/controller/publish.rs",
+        at: "let created = «self.call(Right::CREATE_SECRETS, namespace, api.create(&parameters(), &secret)).await»;",
+        becomes: "match self.call(Right::CREATE_SECRETS, namespace, api.create(&parameters(), &secret)).await { Err(ApiFailure::Conflict) => self.call(Right::UPDATE_SECRETS, namespace, api.replace(&secret.name_any(), &parameters(), &secret)).await, other => other }",
+        says: "S4: a Secret that has the name already is written over",
+        killed_by: &[endurance("bindings::a_secret_of_somebody_else_that_takes_the_name_unseen_is_neither_written_over_nor_deleted")] },
+    Mutant { name: "unproved-key-published", file: "src/controller/publish.rs",
+        at: "let proved = «version == publication.tuple.secret»;",
+        becomes: "true", says: "S2: a binding is written with a key that changed after the proof",
+        killed_by: &[endurance("bindings::a_key_that_changes_while_its_binding_is_written_is_not_in_it_before_it_is_proved")] },
 ];
