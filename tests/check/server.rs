@@ -118,8 +118,13 @@ impl Server {
         Self::tcp(move |stream| {
             let (acceptor, serve) = (acceptor.clone(), serve.clone());
             async move {
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    serve(stream).await;
+                match acceptor.accept(stream).into_fallible().await {
+                    Ok(stream) => serve(stream).await,
+                    // What the client has sent is read, or a reset would follow our alert and might be seen in its place.
+                    Err((_, mut tcp)) => {
+                        let _ = tcp.shutdown().await;
+                        while tcp.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {}
+                    }
                 }
             }
         })

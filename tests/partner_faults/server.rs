@@ -230,7 +230,10 @@ async fn connection(mut tcp: TcpStream, mode: Mode, shared: &Shared) -> std::io:
         }
         (Fault::Tls(_), Mode::Bad) => {
             shared.asked();
-            TlsAcceptor::from(Arc::clone(&shared.bad)).accept(tcp).await?
+            match TlsAcceptor::from(Arc::clone(&shared.bad)).accept(tcp).into_fallible().await {
+                Ok(stream) => stream,
+                Err((_, tcp)) => return refused(tcp).await,
+            }
         }
         (_, Mode::Bad) => TlsAcceptor::from(Arc::clone(&shared.bad)).accept(tcp).await?,
         (_, Mode::Good | Mode::Teapot) => TlsAcceptor::from(Arc::clone(&shared.good)).accept(tcp).await?,
@@ -259,6 +262,14 @@ async fn connection(mut tcp: TcpStream, mode: Mode, shared: &Shared) -> std::io:
             Ok(())
         }
     }
+}
+
+/// After an alert of ours: whatever the client has sent meanwhile is read, or the kernel would follow the alert up with a
+/// reset, and which of the two a client sees, which writes just then, is chance.
+async fn refused(mut tcp: TcpStream) -> std::io::Result<()> {
+    tcp.shutdown().await?;
+    while tcp.read(&mut [0; 4096]).await? > 0 {}
+    Ok(())
 }
 
 /// Reads to the end of a head; whether there was one. A body that follows is read with it or left.
