@@ -16,7 +16,7 @@ use crate::world::{ALLOW, BINARY, World, condition};
 use crate::{PATIENCE, proxied};
 
 /// Longer than anything in here waits for.
-const HELD: EventAction = EventAction::Hold(Duration::from_secs(300));
+const HELD: EventAction = EventAction::Hold(Duration::from_mins(5));
 
 fn name_of(shown: &Shown) -> &str {
     shown.object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
