@@ -24,7 +24,7 @@ out=$PWD/target/fuzz
 triple=$(rustc -vV | sed -n 's/^host: //p')
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 coverage="$coverage -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
-echo "building the fuzz targets into target/fuzz (5 to 10 min once)"
+echo "building the fuzz targets into target/fuzz (10 to 20 min once, on two cores)"
 # --target: build scripts and macros are not to be instrumented.
 RUSTFLAGS="--cfg fuzzing $coverage " CARGO_TARGET_DIR=$out \
     cargo build --release --locked --target "$triple" --manifest-path fuzz/Cargo.toml
