@@ -50,6 +50,7 @@ pub struct User {
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     controller_manager: bool,
+    no_audit: bool,
     apiserver_flags: Vec<String>,
     users: Vec<User>,
 }
@@ -59,6 +60,13 @@ impl Options {
     #[must_use]
     pub fn controller_manager(mut self) -> Self {
         self.controller_manager = true;
+        self
+    }
+
+    /// Without the audit log, which costs the API server time: for whoever measures.
+    #[must_use]
+    pub fn without_audit(mut self) -> Self {
+        self.no_audit = true;
         self
     }
 

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 pub mod controlplane;
 pub mod exposition;
+pub mod fleet;
 pub mod operator;
 pub mod partner;
 pub mod pki;
 pub mod proof;
 pub mod proxy;
+pub mod usage;
 
 /// Any error; tests show it, nobody tells one from another.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +19,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 
 use super::controlplane::ControlPlane;
-use super::{Result, tls_provider, wait_for};
+use super::{Result, tls_provider, usage, wait_for};
 
 /// The name of the operator in `deploy/base`: its `ServiceAccount`, its roles.
 pub const NAME: &str = "partner-integration-operator";
@@ -51,6 +51,7 @@ pub struct Operator {
     pid: u32,
     log: PathBuf,
     admin: String,
+    started: Instant,
     http: reqwest::Client,
 }
 
@@ -122,13 +123,29 @@ impl Operator {
         kubeconfig: &Path,
         arguments: &[&str],
     ) -> Result<Self> {
+        let arguments: Vec<_> = ["--log-level", "trace"].iter().chain(arguments).copied().collect();
+        Self::start_as_users_do(binary, plane, name, kubeconfig, &arguments).await
+    }
+
+    /// The same at the default log level, for whoever measures what it takes.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub async fn start_as_users_do(
+        binary: &str,
+        plane: &ControlPlane,
+        name: &str,
+        kubeconfig: &Path,
+        arguments: &[&str],
+    ) -> Result<Self> {
         tls_provider();
         let log = plane.folder().join(format!("{name}.log"));
         let known = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+        let started = Instant::now();
         let mut wrapper = Command::new("sh")
             .args(["-c", WRAPPER, "operator"])
             .arg(&log)
-            .args([binary, "run", "--admin-address", "127.0.0.1:0", "--log-format", "json", "--log-level", "trace"])
+            .args([binary, "run", "--admin-address", "127.0.0.1:0", "--log-format", "json"])
             .arg("--kubeconfig")
             .arg(kubeconfig)
             .args(arguments)
@@ -150,7 +167,7 @@ impl Operator {
             }
         });
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-        let mut operator = Self { wrapper, lines: Mutex::new(lines), pid: 0, log, admin: String::new(), http };
+        let mut operator = Self { wrapper, lines: Mutex::new(lines), pid: 0, log, admin: String::new(), started, http };
         operator.pid = operator.line().await?.parse()?;
         operator.admin = wait_for("the operator to say where its admin address is", START, async || {
             operator.admin_address(known).ok_or_else(|| operator.tail())
@@ -162,6 +179,11 @@ impl Operator {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// The moment before it was started; the shell that stands between takes a millisecond or two of what follows.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// Everything that it has written so far, one JSON object a line.
@@ -201,10 +223,7 @@ impl Operator {
     /// # Errors
     /// It does not run.
     pub fn peak_mib(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib / 1024)
+        Ok(usage::peak_kib(self.pid)? / 1024)
     }
 
     /// SIGTERM; gives the exit code.

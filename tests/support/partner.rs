@@ -177,6 +177,12 @@ impl SimPartner {
         self.shared.state().log.clear();
     }
 
+    /// From now on the most in flight is counted anew.
+    pub fn forget_most_in_flight(&self) {
+        let counters = &mut self.shared.state().log.counters;
+        counters.most_in_flight = counters.in_flight;
+    }
+
     /// Totals since the start.
     pub fn counters(&self) -> Counters {
         self.shared.state().log.counters

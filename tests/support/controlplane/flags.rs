@@ -75,7 +75,8 @@ pub fn etcd(assets: &Path, folder: &Path) -> Vec<String> {
     ]
 }
 
-/// kube-apiserver with its defaults in admission, authorization by RBAC, and an audit log that is written before a request ends.
+/// kube-apiserver with its defaults in admission, authorization by RBAC, and, unless it is not wanted, an audit log that is written
+/// before a request ends.
 pub fn apiserver(assets: &Path, folder: &Path, port: u16, options: &Options) -> Vec<String> {
     let file = |name: &str| format!("{}/{name}", folder.display());
     let mut command = vec![
@@ -97,10 +98,12 @@ pub fn apiserver(assets: &Path, folder: &Path, port: u16, options: &Options) -> 
         "--shutdown-watch-termination-grace-period=2s".to_owned(),
         // There is no second API server to agree with.
         "--endpoint-reconciler-type=none".to_owned(),
-        format!("--audit-policy-file={}", file("audit-policy.yaml")),
-        format!("--audit-log-path={}", file("audit.log")),
-        "--audit-log-mode=blocking".to_owned(),
     ];
+    if !options.no_audit {
+        command.push(format!("--audit-policy-file={}", file("audit-policy.yaml")));
+        command.push(format!("--audit-log-path={}", file("audit.log")));
+        command.push("--audit-log-mode=blocking".to_owned());
+    }
     command.extend(emulated().map(|version| format!("--emulated-version=kube={version}")));
     command.extend(options.apiserver_flags.iter().cloned());
     command

@@ -1,0 +1,89 @@
+//! The limit of the machine: the same status writes, and nothing else.
+
+use std::time::Instant;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use jiff::ToSpan as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Patch, PatchParams};
+use kube::core::Request;
+use kube::{Client, Resource as _, ResourceExt as _};
+use partner_integration_operator::api::{FIELD_MANAGER, PartnerIntegration};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::ground::Ground;
+use crate::support::Result;
+use crate::support::fleet::Fleet;
+
+/// The server gains nothing past a few.
+const AT_ONCE: usize = 16;
+
+/// As much of an answer as tells whether something was written.
+#[derive(Deserialize)]
+struct Answer {
+    metadata: Version,
+}
+
+/// See [`Answer`].
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    resource_version: String,
+}
+
+/// Writes the status of every integration of a fleet twice, as the operator does it but with nothing else to do, while no operator
+/// runs: first with a time that is a second off, then as it was. Gives the seconds that each took; the mean is the limit.
+///
+/// # Errors
+/// A write is refused, or changed nothing.
+pub async fn write(ground: &Ground, fleet: &Fleet) -> Result<[f64; 2]> {
+    let mut all = fleet.list(&ground.client).await?;
+    let mut took = [0.0; 2];
+    for (took, shift) in took.iter_mut().zip([-1, 1]) {
+        let bodies = all.iter_mut().map(|integration| body(integration, shift)).collect::<Result<Vec<_>>>()?;
+        let began = Instant::now();
+        let versions: Vec<String> = stream::iter(bodies)
+            .map(|(namespace, name, body)| one(&ground.as_operator, namespace, name, body))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        *took = began.elapsed().as_secs_f64();
+        for (integration, version) in all.iter_mut().zip(versions) {
+            if integration.metadata.resource_version.as_ref() == Some(&version) {
+                return Err(format!("{} was not written", integration.name_any()).into());
+            }
+            integration.metadata.resource_version = Some(version);
+        }
+    }
+    Ok(took)
+}
+
+/// Shifts the times of the conditions, and gives what is applied: namespace, name, body.
+fn body(integration: &mut PartnerIntegration, shift: i64) -> Result<(String, String, Vec<u8>)> {
+    let status = integration.status.as_mut().ok_or("an integration without a status")?;
+    for condition in &mut status.conditions {
+        condition.last_transition_time = Time(condition.last_transition_time.0.checked_add(shift.seconds())?);
+    }
+    let status = &integration.status;
+    let body = json!({
+        "apiVersion": PartnerIntegration::api_version(&()),
+        "kind": PartnerIntegration::kind(&()),
+        "metadata": {
+            "name": integration.name_any(),
+            "uid": integration.uid(),
+            "resourceVersion": integration.resource_version(),
+        },
+        "status": status,
+    });
+    Ok((integration.namespace().unwrap_or_default(), integration.name_any(), serde_json::to_vec(&body)?))
+}
+
+async fn one(client: &Client, namespace: String, name: String, body: Vec<u8>) -> Result<String> {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let request = Request::new(PartnerIntegration::url_path(&(), Some(&namespace)));
+    let mut request = request.patch_subresource("status", &name, &params, &Patch::Apply(json!({})))?;
+    *request.body_mut() = body;
+    let answer: Answer = client.request(request).await?;
+    Ok(answer.metadata.resource_version)
+}

@@ -1,0 +1,52 @@
+//! How fast the operator is, and what it takes for that: `make bench`.
+//!
+//! The operator is the released binary as a process of its own, against a real control plane and partners over real TLS. What
+//! depends on the machine stands beside its limit, measured in the same run by a bare writer ([`bare`]). Each scenario prints
+//! rows of a table and writes `target/bench/NAME.json`.
+//!
+//! `SCENARIOS=cold-2000,restart` picks some; `BENCH_SIZE` is how many integrations the large fleet has (10,000); `OPERATOR` is the
+//! binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+mod bare;
+mod cold;
+mod ground;
+mod large;
+mod machine;
+mod report;
+mod settings;
+
+use std::process::ExitCode;
+
+use report::Report;
+use settings::Settings;
+use support::Result;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Without it this is `cargo test`, which has nothing to measure.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    match run().await {
+        Ok(report) => {
+            report.print();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<Report> {
+    let settings = Settings::read()?;
+    let mut report = Report::begin(&settings)?;
+    cold::small(&settings, &mut report).await?;
+    large::run(&settings, &mut report).await?;
+    Ok(report)
+}
