@@ -9,10 +9,10 @@ use kube::api::{Patch, PatchParams};
 use kube::core::Request;
 use kube::{Client, Resource as _, ResourceExt as _};
 use partner_integration_operator::api::{FIELD_MANAGER, PartnerIntegration};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::ground::Ground;
+use super::ground::{Busy, Ground};
 use crate::support::Result;
 use crate::support::fleet::Fleet;
 
@@ -32,15 +32,32 @@ struct Version {
     resource_version: String,
 }
 
+/// What the bare writes took.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bare {
+    /// Both times, in seconds.
+    pub seconds: [f64; 2],
+    /// Processor time of both together.
+    pub cpu: Busy,
+}
+
+impl Bare {
+    /// The mean of both: the limit.
+    pub fn mean(&self) -> f64 {
+        f64::midpoint(self.seconds[0], self.seconds[1])
+    }
+}
+
 /// Writes the status of every integration of a fleet twice, as the operator does it but with nothing else to do, while no operator
-/// runs: first with a time that is a second off, then as it was. Gives the seconds that each took; the mean is the limit.
+/// runs: first with times that are a second off, then as they were.
 ///
 /// # Errors
 /// A write is refused, or changed nothing.
-pub async fn write(ground: &Ground, fleet: &Fleet) -> Result<[f64; 2]> {
+pub async fn write(ground: &Ground, fleet: &Fleet) -> Result<Bare> {
     let mut all = fleet.list(&ground.client).await?;
-    let mut took = [0.0; 2];
-    for (took, shift) in took.iter_mut().zip([-1, 1]) {
+    let (mut seconds, own) = ([0.0; 2], std::process::id());
+    let begin = ground.clock(own)?;
+    for (took, shift) in seconds.iter_mut().zip([-1, 1]) {
         let bodies = all.iter_mut().map(|integration| body(integration, shift)).collect::<Result<Vec<_>>>()?;
         let began = Instant::now();
         let versions: Vec<String> = stream::iter(bodies)
@@ -56,7 +73,7 @@ pub async fn write(ground: &Ground, fleet: &Fleet) -> Result<[f64; 2]> {
             integration.metadata.resource_version = Some(version);
         }
     }
-    Ok(took)
+    Ok(Bare { seconds, cpu: Busy { operator: 0.0, ..begin.until(&ground.clock(own)?) } })
 }
 
 /// Shifts the times of the conditions, and gives what is applied: namespace, name, body.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::bare;
+use super::bare::{self, Bare};
 use super::ground::{Busy, Ground, LIMIT};
 use super::report::{Goal, Report, Row};
 use super::settings::Settings;
@@ -11,9 +11,6 @@ use crate::support::operator::Operator;
 use crate::support::partner::SimPartner;
 use crate::support::{Result, usage};
 
-/// From exec to the last status; over the bare writes.
-pub const RATIO: f64 = 1.25;
-
 /// What a cold start took.
 pub struct Cold {
     size: usize,
@@ -21,8 +18,7 @@ pub struct Cold {
     checked: f64,
     busy: Busy,
     costs: Costs,
-    /// Memory, KiB.
-    pub peak_kib: u64,
+    peak_kib: u64,
     held_kib: u64,
 }
 
@@ -30,17 +26,18 @@ pub struct Cold {
 ///
 /// # Errors
 /// Something does not work at all; a goal that is missed is a row.
-pub async fn small(settings: &Settings, report: &mut Report) -> Result<()> {
+pub async fn small(settings: &Settings, report: &mut Report) -> Result<Option<Peak>> {
     let name = "cold-2000";
-    if !settings.wants(name) {
-        return Ok(());
+    if !settings.wants(name) && !settings.wants("memory") {
+        return Ok(None);
     }
     let ground = Ground::prepare(settings).await?;
     let (fleet, sim) = ground.fleet("small", settings.small, settings.namespaces).await?;
     let (operator, cold) = start(&ground, &fleet, &sim).await?;
     operator.terminate().await?;
     let bare = bare::write(&ground, &fleet).await?;
-    cold.report(name, bare, report)
+    cold.report(name, &bare, report)?;
+    Ok(Some(cold.peak()))
 }
 
 /// Starts the operator, waits until every integration is Enabled and what follows has been written, and judges every status. Gives
@@ -58,64 +55,52 @@ pub async fn start(ground: &Ground, fleet: &Fleet, sim: &SimPartner) -> Result<(
     let wanted = meter.checks_before() + size as u64;
     let reached = fleet.enabled(&ground.client, sim, wanted, LIMIT).await?;
     let busy = begin.of_a_new_operator(&ground.clock(operator.pid())?);
-    let peak_kib = usage::peak_kib(operator.pid())?;
     // The counts of the Partner follow, and Events.
     quiet(&ground.plane, LIMIT).await?;
     let costs = meter.end(&ground.plane, sim, reached.looks).await?;
     fleet.verify(&ground.client).await?;
+    let peak_kib = usage::peak_kib(operator.pid())?;
     let held_kib = usage::held_kib(operator.pid())?;
     let [seconds, checked] = [reached.enabled, reached.checked].map(|at| (at - operator.started()).as_secs_f64());
     Ok((operator, Cold { size, seconds, checked, busy, costs, peak_kib, held_kib }))
 }
 
+/// The most memory at a size.
+#[derive(Debug, Clone, Copy)]
+pub struct Peak {
+    /// How many integrations there were.
+    pub size: usize,
+    /// The most that the operator ever held.
+    pub kib: u64,
+}
+
 impl Cold {
+    /// Its memory.
+    pub fn peak(&self) -> Peak {
+        Peak { size: self.size, kib: self.peak_kib }
+    }
+
     /// Its rows, beside the bare writes of the same objects.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn report(&self, name: &str, bare: [f64; 2], report: &mut Report) -> Result<()> {
+    pub fn report(&self, name: &str, bare: &Bare, report: &mut Report) -> Result<()> {
         let Self { size, seconds, checked, busy, costs, peak_kib, held_kib } = self;
-        let limit = f64::midpoint(bare[0], bare[1]);
-        let ratio = seconds / limit;
-        let per_integration = |count: u64| count == *size as u64;
-        let time = Row {
-            name: "cold start".to_owned(),
-            size: *size,
-            figure: format!("{seconds:.2} s"),
-            beside: format!("{limit:.2} s bare writes"),
-            ratio: format!("{ratio:.2}"),
-            goal: format!("≤ {RATIO}"),
-            met: Goal::from(ratio <= RATIO),
-        };
+        let one_each = |count: u64| Goal::from(count == *size as u64 && costs.refused_status_writes == 0);
+        let count = |what: &str, count: u64, goal: &str, met| Row::plain(what, *size, count.to_string(), goal, met);
+        let cpu = |what: &str, seconds: f64| Row::plain(what, *size, format!("{seconds:.2} s"), "", Goal::None);
+        let few = Goal::from(costs.connections <= 64);
         let rows = vec![
-            time,
-            Row::plain(
-                "  status writes",
-                *size,
-                costs.status_writes.to_string(),
-                "one each",
-                Goal::from(per_integration(costs.status_writes) && costs.refused_status_writes == 0),
-            ),
-            Row::plain(
-                "  checks",
-                *size,
-                costs.checks.to_string(),
-                "one each",
-                Goal::from(per_integration(costs.checks)),
-            ),
-            Row::plain(
-                "  connections to the partner",
-                *size,
-                costs.connections.to_string(),
-                "≤ 64",
-                Goal::from(costs.connections <= 64),
-            ),
-            Row::plain("  CPU of the operator", *size, format!("{:.2} s", busy.operator), "", Goal::None),
-            Row::plain("  CPU of partner and bench", *size, format!("{:.2} s", busy.partner_and_bench), "", Goal::None),
-            Row::plain("  CPU of the API server", *size, format!("{:.2} s", busy.apiserver), "", Goal::None),
+            Row::against_bare("cold start", *size, *seconds, bare.mean()),
+            count("  status writes", costs.status_writes, "one each", one_each(costs.status_writes)),
+            count("  checks", costs.checks, "one each", one_each(costs.checks)),
+            count("  connections to the partner", costs.connections, "≤ 64", few),
+            cpu("  CPU of the operator", busy.operator),
+            cpu("  CPU of partner and bench", busy.partner_and_bench),
+            cpu("  CPU of the API server", busy.apiserver),
         ];
         let raw = json!({
-            "seconds": seconds, "allCheckedAfterSeconds": checked, "bareSeconds": bare, "cpuSeconds": busy, "counts": costs,
+            "seconds": seconds, "allCheckedAfterSeconds": checked, "cpuSeconds": busy, "bare": bare, "counts": costs,
             "peakKiB": peak_kib, "heldKiB": held_kib,
         });
         report.add(name, rows, &raw)

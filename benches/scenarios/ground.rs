@@ -16,6 +16,9 @@ use crate::support::{Result, usage};
 /// Where a scenario gives up: nothing here is judged by it.
 pub const LIMIT: Duration = Duration::from_secs(600);
 
+/// The defaults of the operator but for where partners are, and where its rights to a Lease are.
+const ARGUMENTS: [&str; 4] = ["--allow-network", "127.0.0.0/8", "--lease-namespace", NAMESPACE];
+
 /// A control plane and who may work on it.
 pub struct Ground {
     /// The control plane.
@@ -78,13 +81,19 @@ impl Ground {
         Ok((fleet, sim))
     }
 
+    /// The command of an operator, with these arguments beside what every one here needs.
+    pub fn command(&self, arguments: &[&str]) -> Vec<String> {
+        let kubeconfig = self.kubeconfig.display().to_string();
+        let fixed = [&self.binary, "run", "--kubeconfig", &kubeconfig];
+        fixed.iter().chain(&ARGUMENTS).chain(arguments).map(ToString::to_string).collect()
+    }
+
     /// Starts the operator, with its defaults but for the network of the partners.
     ///
     /// # Errors
     /// It does not start.
     pub async fn operator(&self) -> Result<Operator> {
-        let arguments = ["--allow-network", "127.0.0.0/8", "--lease-namespace", NAMESPACE];
-        Operator::start_as_users_do(&self.binary, &self.plane, "operator", &self.kubeconfig, &arguments).await
+        Operator::start_as_users_do(&self.binary, &self.plane, "operator", &self.kubeconfig, &ARGUMENTS).await
     }
 
     /// The processor time of the parts now; `operator` is a process id.

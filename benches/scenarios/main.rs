@@ -13,11 +13,17 @@ mod support;
 
 mod bare;
 mod cold;
+mod edit;
 mod ground;
+mod hanging;
+mod idle;
 mod large;
 mod machine;
+mod memory;
 mod report;
+mod rotation;
 mod settings;
+mod start;
 
 use std::process::ExitCode;
 
@@ -46,7 +52,11 @@ async fn main() -> ExitCode {
 async fn run() -> Result<Report> {
     let settings = Settings::read()?;
     let mut report = Report::begin(&settings)?;
-    cold::small(&settings, &mut report).await?;
-    large::run(&settings, &mut report).await?;
+    let mut peaks = Vec::new();
+    peaks.extend(start::run(&settings, &mut report).await?);
+    peaks.extend(cold::small(&settings, &mut report).await?);
+    peaks.extend(large::run(&settings, &mut report).await?);
+    hanging::run(&settings, &mut report).await?;
+    memory::report(&peaks, &settings, &mut report)?;
     Ok(report)
 }

@@ -59,6 +59,12 @@ impl Row {
         Self { name, size, figure, beside: String::new(), ratio: String::new(), goal, met }
     }
 
+    /// A time beside that of the bare writes, which is to be at most a quarter more.
+    pub fn against_bare(name: &str, size: usize, seconds: f64, bare: f64) -> Self {
+        let row = Self::plain(name, size, format!("{seconds:.2} s"), "≤ 1.25", Goal::from(seconds <= 1.25 * bare));
+        Self { beside: format!("{bare:.2} s bare writes"), ratio: format!("{:.2}", seconds / bare), ..row }
+    }
+
     fn cells(&self) -> [String; 7] {
         let met = self.met.as_str().to_owned();
         let [name, figure, beside] = [&self.name, &self.figure, &self.beside].map(Clone::clone);
