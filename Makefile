@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help controlplane tools build image test test-versions prove model-deep mutants fuzz gitops chart lint generate demo e2e clean
+.PHONY: help controlplane tools build image test test-versions prove model-deep mutants fuzz bench bench-large bench-core gitops chart lint generate demo e2e clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,16 @@ model-deep: ## The model within larger bounds, for hours
 mutants: ## Every change that cargo-mutants can think of in src/core, for hours (SINCE=main: only in what has changed)
 	@hack/mutants.sh
 
+# The operator that is measured is the released one; what measures has a profile, and so a folder, of its own.
+bench: controlplane build ## How fast, with what memory: a table and target/bench/*.json (under 15 min; SCENARIOS=start,cold-2000 BENCH_SIZE=10000)
+	cargo bench --locked --profile fast --bench scenarios
+
+bench-large: controlplane build ## The same fleet with 50,000 integrations: it converges, in proportion (about 20 min)
+	BENCH_SIZE=50000 SCENARIOS=$${SCENARIOS:-start,cold-2000,cold-10000,restart,memory} cargo bench --locked --profile fast --bench scenarios
+
+bench-core: ## How long a decision and judging an answer take (criterion)
+	cargo bench --locked --profile fast --features internals --bench core
+
 chart: controlplane tools ## Only the tests of the chart and of deploy/: lint, schemas, alerts, install, upgrade, uninstall
 	cargo test --locked --test chart
 
@@ -68,6 +78,7 @@ lint: ## Formatting, clippy, documentation, generated files up to date, licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --test model $(PROOF) -- -D warnings
+	cargo clippy --locked --features internals --bench scenarios --bench core -- -D warnings
 	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items
 	cargo test --quiet --locked --test api generated::

@@ -1,4 +1,5 @@
-//! A door for the fuzz targets of `fuzz/` to what is private in here; there in those and in unit tests only.
+//! A door to what is private in here for the fuzz targets of `fuzz/` and for `benches/core.rs`; there in those and in unit tests
+//! only.
 
 #[cfg(test)]
 mod tests;
