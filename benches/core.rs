@@ -1,5 +1,5 @@
 //! What one decision and judging one answer take, without a network: `make bench-core`.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::hint::black_box;
 
@@ -20,7 +20,7 @@ fn now() -> Timestamp {
 }
 
 /// A partner whose check has this JSON beside its path.
-fn partner(check: Value) -> PartnerSpec {
+fn partner(check: &Value) -> PartnerSpec {
     let mut wanted = json!({"path": "/v1/validate"});
     wanted.as_object_mut().unwrap().extend(check.as_object().unwrap().clone());
     serde_json::from_value(json!({
@@ -77,7 +77,7 @@ fn ended(decision: &Decision, integration: &PartnerIntegration) -> Ended {
 
 /// The three decisions that a cold start and what follows consist of.
 fn decisions(criterion: &mut Criterion) {
-    let (spec, new, memory) = (partner(json!({})), integration(), Memory::default());
+    let (spec, new, memory) = (partner(&json!({})), integration(), Memory::default());
     let mut group = criterion.benchmark_group("decide");
     group.bench_function("a new one", |bench| {
         bench.iter(|| decide(black_box(&seen(&new, &spec, CheckSeen::Idle, &memory))));
@@ -110,7 +110,7 @@ fn judging(criterion: &mut Criterion) {
     for (name, check, verdict) in
         [("by its code", json!({}), Verdict::Connected), ("by an expression", expression, Verdict::Connected)]
     {
-        let check = CompiledCheck::parse(&partner(check)).unwrap();
+        let check = CompiledCheck::parse(&partner(&check)).unwrap();
         let judged = || fuzzing::judged(black_box(&check), 200, &headers, Some(black_box(body)), now());
         assert_eq!(judged(), Some(verdict));
         group.bench_function(name, |bench| bench.iter(judged));

@@ -54,19 +54,19 @@ impl Bare {
 /// # Errors
 /// A write is refused, or changed nothing.
 pub async fn write(ground: &Ground, fleet: &Fleet) -> Result<Bare> {
-    let mut all = fleet.list(&ground.client).await?;
+    let mut objects = fleet.list(&ground.client).await?;
     let (mut seconds, own) = ([0.0; 2], std::process::id());
     let begin = ground.clock(own)?;
     for (took, shift) in seconds.iter_mut().zip([-1, 1]) {
-        let bodies = all.iter_mut().map(|integration| body(integration, shift)).collect::<Result<Vec<_>>>()?;
+        let patches = objects.iter_mut().map(|integration| body(integration, shift)).collect::<Result<Vec<_>>>()?;
         let began = Instant::now();
-        let versions: Vec<String> = stream::iter(bodies)
+        let versions: Vec<String> = stream::iter(patches)
             .map(|(namespace, name, body)| one(&ground.as_operator, namespace, name, body))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
         *took = began.elapsed().as_secs_f64();
-        for (integration, version) in all.iter_mut().zip(versions) {
+        for (integration, version) in objects.iter_mut().zip(versions) {
             if integration.metadata.resource_version.as_ref() == Some(&version) {
                 return Err(format!("{} was not written", integration.name_any()).into());
             }

@@ -14,7 +14,7 @@ use crate::support::partner::SimPartner;
 use crate::support::{Result, usage};
 
 /// Where a scenario gives up: nothing here is judged by it.
-pub const LIMIT: Duration = Duration::from_secs(600);
+pub const LIMIT: Duration = Duration::from_mins(10);
 
 /// The defaults of the operator but for where partners are, and where its rights to a Lease are.
 const ARGUMENTS: [&str; 4] = ["--allow-network", "127.0.0.0/8", "--lease-namespace", NAMESPACE];
