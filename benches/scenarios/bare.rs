@@ -56,7 +56,7 @@ impl Bare {
 pub async fn write(ground: &Ground, fleet: &Fleet) -> Result<Bare> {
     let mut objects = fleet.list(&ground.client).await?;
     let (mut seconds, own) = ([0.0; 2], std::process::id());
-    let begin = ground.clock(own)?;
+    let before = ground.clock(own)?;
     for (took, shift) in seconds.iter_mut().zip([-1, 1]) {
         let patches = objects.iter_mut().map(|integration| body(integration, shift)).collect::<Result<Vec<_>>>()?;
         let began = Instant::now();
@@ -73,7 +73,7 @@ pub async fn write(ground: &Ground, fleet: &Fleet) -> Result<Bare> {
             integration.metadata.resource_version = Some(version);
         }
     }
-    Ok(Bare { seconds, cpu: Busy { operator: 0.0, ..begin.until(&ground.clock(own)?) } })
+    Ok(Bare { seconds, cpu: Busy { operator: 0.0, ..before.until(&ground.clock(own)?) } })
 }
 
 /// Shifts the times of the conditions, and gives what is applied: namespace, name, body.
