@@ -100,10 +100,11 @@ impl Run {
             // T is computed again now: what was planned may be out of date after the wait.
             let job = self.job()?;
             spans::check_has_place(&job.partner, &job.region.name);
-            match self.read(&self.secret_key(&job)).await {
+            // Boxed, as what follows: their futures hold whole requests, and thousands of this one wait for a place.
+            match Box::pin(self.read(&self.secret_key(&job))).await {
                 Ok(secret) => {
                     self.context.refusals.answered(&self.secret_key(&job));
-                    return self.prove(place, &job, secret).await;
+                    return Box::pin(self.prove(place, &job, secret)).await;
                 }
                 Err(ApiFailure::NotFound) => {
                     self.context.refusals.answered(&self.secret_key(&job));
