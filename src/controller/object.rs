@@ -163,7 +163,9 @@ mod tests {
     #[test]
     fn of_an_object_that_cannot_be_read_the_metadata_is_known() {
         let good = json!({"partner": "datadog"});
-        for (spec, status) in [(json!({"partner": 1}), Value::Null), (good, json!({"phase": "?"})), (Value::Null, Value::Null)] {
+        for (spec, status) in
+            [(json!({"partner": 1}), Value::Null), (good, json!({"phase": "?"})), (Value::Null, Value::Null)]
+        {
             let read: Integration = serde_json::from_value(stored(&spec, &status)).unwrap();
             assert!(read.readable().is_none(), "{spec} {status}");
             assert_eq!(read.meta().uid.as_deref(), Some("u"));

