@@ -34,7 +34,7 @@ fn chosen(scopes: Vec<Scope>) -> Vec<Scope> {
 }
 
 /// A scope that has more states than about this is cut off, and says so: it is then not explored whole.
-const LIMIT: usize = 30_000_000;
+const LIMIT: usize = 60_000_000;
 
 /// What was found out about one scope.
 struct Found {

@@ -105,8 +105,17 @@ pub fn safety(more: u8) -> Vec<Scope> {
                 (1, vec![TakesOffice]),
                 (1 + more, vec![EditPartner, DeletePartner, CreatePartner]),
                 (1, vec![Rotate]),
-                (1, vec![Time, Crash, Lose]),
                 (more, vec![Relist]),
+            ],
+        ),
+        scope(
+            "the partner is edited, and another process takes over after a crash or a lost answer",
+            PLAIN,
+            true,
+            vec![
+                (1, vec![TakesOffice]),
+                (1, vec![EditPartner, DeletePartner, CreatePartner]),
+                (1 + more, vec![Time, Crash, Lose]),
             ],
         ),
         scope(
@@ -168,15 +177,20 @@ pub fn safety(more: u8) -> Vec<Scope> {
             )
         },
         scope(
-            "a binding with two leaders",
+            "a binding with two leaders, and edits",
             BOUND,
             true,
             vec![
                 (1, vec![TakesOffice]),
                 (1, vec![Spec(BOUND), Spec(RENAMED), Spec(BOUND_SUSPENDED), Rotate]),
                 (more, vec![Crash, Lose]),
-                (1, vec![DeleteBinding(0), Partner(Rejects)]),
             ],
+        ),
+        scope(
+            "a binding with two leaders, deleted or refused",
+            BOUND,
+            true,
+            vec![(1, vec![TakesOffice]), (more, vec![Crash, Lose]), (1, vec![DeleteBinding(0), Partner(Rejects)])],
         ),
     ]
 }
