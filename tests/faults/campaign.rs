@@ -60,6 +60,8 @@ async fn plain(ground: &Ground, workloads: &[Workload]) -> Result<BTreeMap<Workl
 struct Totals {
     run: u64,
     missed: u64,
+    /// Of those with one fault, the ones whose fault is not on a live read.
+    unmet: u64,
     faults: u64,
     judged: u64,
     violations: u64,
@@ -70,8 +72,9 @@ impl Totals {
     fn add(&mut self, plan: &Plan, verdict: &Verdict) {
         if verdict.violations.is_empty() && verdict.met < plan.injections.len() {
             self.missed += 1;
-            if plan.injections.len() == 1 {
+            if let [only] = &*plan.injections {
                 println!("not met: {plan}");
+                self.unmet += u64::from(!only.class.starts_with("get "));
             }
             return;
         }
@@ -152,8 +155,13 @@ async fn whatever_goes_wrong_once_or_twice_all_ends_as_without_it_and_no_promise
     proof::record("faults", &figures, violations, began.elapsed()).unwrap();
     println!("{figures:?} after {:.0?}", began.elapsed());
     assert_eq!(violations, 0, "see above");
-    // Such a plan is made from what was recorded; but how often something is read live depends on what came first.
-    assert!(of_one.missed * 100 <= of_one.run, "{} plans with one fault were not met: see above", of_one.missed);
+    // Such a plan is made from what was recorded, so it is met; but how often something is read live depends on what came first.
+    assert_eq!(of_one.unmet, 0, "see above");
+    assert!(
+        !whole || of_one.missed * 100 <= of_one.run,
+        "{} plans with one fault were not met: see above",
+        of_one.missed
+    );
     assert!(!whole || of_one.run >= 1000 && of_two.run >= 300, "fewer plans than there should be");
 }
 
