@@ -42,6 +42,9 @@ pub fn package(mutants: &[Mutant]) -> Result<PathBuf> {
         let own = "\n[[bin]]\nname = \"seeded-operator\"\npath = \"src/main.rs\"\n";
         text.replace("default-run = \"partner-integration-operator\"", "default-run = \"seeded-operator\"") + own
     })?;
+    for path in ["Cargo.toml", "Cargo.lock"] {
+        edit(&mut files, path, another_version)?;
+    }
     for (path, text) in &mut files {
         if path.starts_with("tests") && !path.starts_with("tests/mutants") {
             *text = replaced(text, BINARY, SEEDED_BINARY);
@@ -75,6 +78,13 @@ fn seed(mutant: &Mutant, text: &str) -> Result<String> {
     }
     let choice = format!("{before}(if crate::seeded(\"{name}\") {{ {becomes} }} else {{ {marked} }}){after}");
     Ok(text.replacen(&snippet, &choice, 1))
+}
+
+/// Cargo takes two packages of one name and version in one target folder for the same, wherever they are: what it compiled
+/// here would count as the package itself, and a change of that would then not be tested.
+fn another_version(text: String) -> String {
+    let of_package = format!("name = \"{}\"\nversion = \"{}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    text.replace(&of_package, &format!("{of_package}+seeded"))
 }
 
 fn edit(files: &mut BTreeMap<PathBuf, Vec<u8>>, path: &str, change: impl FnOnce(String) -> String) -> Result<()> {
