@@ -67,6 +67,8 @@ struct Known {
     uid: Option<String>,
     generation: Option<i64>,
     resource_version: String,
+    /// Whether the watch has shown it. What only a live read has shown may have gone before its answer came.
+    shown: bool,
 }
 
 /// See the module.
@@ -91,13 +93,31 @@ impl Catalogue {
         self.lock().iter().map(|(name, known)| (name.clone(), known.listed.clone())).collect()
     }
 
-    /// A partner has been seen; whether its spec is news. A status that was written is none.
-    pub fn seen(&self, partner: &DeserializeGuard<Partner>) -> bool {
+    /// The watch has shown a partner; whether its spec is news. A status that was written is none.
+    pub fn shown(&self, partner: &DeserializeGuard<Partner>) -> bool {
+        self.learn(partner, true)
+    }
+
+    /// The same of one that was read live, on its way past the watch.
+    pub fn read(&self, partner: &DeserializeGuard<Partner>) -> bool {
+        self.learn(partner, false)
+    }
+
+    /// Whether there is one that only a live read has shown. The watch says nothing more of it where it had already shown
+    /// that it is gone, so it stays until somebody lists anew.
+    pub fn is_unsure(&self) -> bool {
+        self.lock().values().any(|known| !known.shown)
+    }
+
+    fn learn(&self, partner: &DeserializeGuard<Partner>, shown: bool) -> bool {
         let meta = partner.meta();
         let name = partner.name_any();
         let resource_version = meta.resource_version.clone().unwrap_or_default();
         let mut map = self.lock();
+        let mut shown = shown;
         if let Some(known) = map.get_mut(&name) {
+            known.shown |= shown;
+            shown = known.shown;
             if newer(&known.resource_version, &resource_version) {
                 return false;
             }
@@ -110,7 +130,7 @@ impl Catalogue {
             Ok(partner) => Listed::Readable(Arc::new(Entry::parse(partner.spec.clone(), &self.guard))),
             Err(_) => Listed::Unreadable,
         };
-        let known = Known { listed, uid: meta.uid.clone(), generation: meta.generation, resource_version };
+        let known = Known { listed, uid: meta.uid.clone(), generation: meta.generation, resource_version, shown };
         map.insert(name, known);
         true
     }
@@ -122,17 +142,18 @@ impl Catalogue {
 
     /// The watch has listed anew: what is not in `live` is forgotten.
     pub fn retain(&self, live: &HashSet<String>) -> Vec<String> {
-        let mut map = self.lock();
-        let gone: Vec<String> = map.keys().filter(|name| !live.contains(*name)).cloned().collect();
-        for name in &gone {
-            map.remove(name);
-        }
-        gone
+        self.keep(|name, _| live.contains(name))
     }
 
     /// The same after a list of our own, made `as_of` this resource version: what the watch has shown since stays.
-    pub fn retain_as_of(&self, live: &HashSet<String>, as_of: &str) {
-        self.lock().retain(|name, known| live.contains(name) || newer(&known.resource_version, as_of));
+    pub fn retain_as_of(&self, live: &HashSet<String>, as_of: &str) -> Vec<String> {
+        self.keep(|name, known| live.contains(name) || newer(&known.resource_version, as_of))
+    }
+
+    /// The names that were not kept.
+    fn keep(&self, keep: impl Fn(&str, &Known) -> bool) -> Vec<String> {
+        let mut map = self.lock();
+        map.extract_if(|name, known| !keep(name, known)).map(|(name, _)| name).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {

@@ -26,6 +26,8 @@ use crate::lease::Leading;
 
 /// Between lists of the partners at the beginning of a term: doubling from the first to the last.
 const LIST_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// Between looks at whether there is a partner that the watch has not shown.
+const SURE_AGAIN: Duration = Duration::from_secs(10);
 /// Partners in one page of that list.
 const PAGE: u32 = 500;
 
@@ -115,6 +117,8 @@ fn won(leading: &watch::Receiver<Leading>) -> Option<Term> {
 /// Begins and ends terms as the election says, until it ends.
 pub async fn follow(context: Arc<Context>) {
     let mut leading = context.office.leading.clone();
+    let mut looks = tokio::time::interval(SURE_AGAIN);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         leading.mark_unchanged();
         let term = won(&leading);
@@ -125,8 +129,11 @@ pub async fn follow(context: Arc<Context>) {
                 begin(&context, term, &leading).await;
             }
         }
-        if leading.changed().await.is_err() {
-            return end(&context);
+        tokio::select! {
+            changed = leading.changed() => if changed.is_err() {
+                return end(&context);
+            },
+            () = make_sure(&context, &mut looks) => {}
         }
     }
 }
@@ -173,7 +180,25 @@ pub fn close(context: &Context) {
     context.tracker.stand_down();
 }
 
-async fn list_partners(context: &Context) -> Result<(), ApiFailure> {
+/// Lists the partners anew while there is one that only a live read has shown: its answer may have come after the watch had
+/// shown that the partner is gone, and then nothing else ever says so.
+async fn make_sure(context: &Context, looks: &mut tokio::time::Interval) {
+    looks.tick().await;
+    if !context.catalogue.is_unsure() || !context.office.is_held() {
+        return;
+    }
+    match list_partners(context).await {
+        Ok(gone) => {
+            for key in gone.iter().flat_map(|name| context.tracker.of_partner(name)) {
+                context.wake(key);
+            }
+        }
+        Err(failure) => tracing::debug!(%failure, "the partners cannot be listed; trying again"),
+    }
+}
+
+/// Takes the partners up as a live list has them; the names of those that are gone.
+async fn list_partners(context: &Context) -> Result<Vec<String>, ApiFailure> {
     let api = Api::<DeserializeGuard<Partner>>::all(context.client.clone());
     let mut params = ListParams::default().limit(PAGE);
     let (mut listed, mut as_of) = (HashSet::new(), None);
@@ -182,7 +207,7 @@ async fn list_partners(context: &Context) -> Result<(), ApiFailure> {
         // All pages are as of the first one.
         as_of = as_of.or(page.metadata.resource_version);
         for partner in &page.items {
-            context.catalogue.seen(partner);
+            context.catalogue.read(partner);
             listed.insert(partner.name_any());
         }
         match page.metadata.continue_ {
@@ -190,8 +215,7 @@ async fn list_partners(context: &Context) -> Result<(), ApiFailure> {
             _ => break,
         }
     }
-    context.catalogue.retain_as_of(&listed, &as_of.unwrap_or_default());
-    Ok(())
+    Ok(context.catalogue.retain_as_of(&listed, &as_of.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -284,22 +308,39 @@ mod tests {
     fn a_partner_that_the_watch_has_shown_since_the_list_stays_in_the_catalogue() {
         let catalogue = Catalogue::new(Guard::new(Vec::new()));
         for (name, version) in [("gone", "5"), ("listed", "6"), ("new", "12")] {
-            let partner = serde_json::json!({
-                "apiVersion": "integrations.kognitiv.com/v1alpha1",
-                "kind": "Partner",
-                "metadata": {"name": name, "uid": name, "resourceVersion": version, "generation": 1},
-                "spec": {
-                    "displayName": name,
-                    "regions": [{"name": "eu1", "endpoint": "https://api.example.com"}],
-                    "authentication": {"bearer": {}},
-                    "check": {"path": "/"},
-                },
-            });
-            catalogue.seen(&serde_json::from_value(partner).unwrap());
+            catalogue.shown(&partner(name, version));
         }
-        catalogue.retain_as_of(&["listed".to_owned()].into(), "10");
+        assert_eq!(catalogue.retain_as_of(&["listed".to_owned()].into(), "10"), ["gone"]);
         let known = ["gone", "listed", "new"].map(|name| catalogue.get(name).is_some());
         assert_eq!(known, [false, true, true]);
+    }
+
+    #[test]
+    fn a_partner_that_only_a_live_read_has_shown_is_looked_up_again_until_the_watch_shows_it_or_a_list_does_not() {
+        let catalogue = Catalogue::new(Guard::new(Vec::new()));
+        assert!(catalogue.read(&partner("late", "5")) && catalogue.is_unsure());
+        assert!(!catalogue.shown(&partner("late", "4")), "an older one is no news");
+        assert!(!catalogue.is_unsure(), "but what has come since will be shown too");
+        assert!(!catalogue.read(&partner("late", "6")) && !catalogue.is_unsure(), "it is still the watch's");
+        catalogue.forget("late");
+        assert!(catalogue.read(&partner("late", "6")) && catalogue.is_unsure(), "read before it went, answered after");
+        assert_eq!(catalogue.retain_as_of(&HashSet::new(), "9"), ["late"]);
+        assert!(!catalogue.is_unsure());
+    }
+
+    fn partner(name: &str, version: &str) -> DeserializeGuard<Partner> {
+        let partner = serde_json::json!({
+            "apiVersion": "integrations.kognitiv.com/v1alpha1",
+            "kind": "Partner",
+            "metadata": {"name": name, "uid": name, "resourceVersion": version, "generation": 1},
+            "spec": {
+                "displayName": name,
+                "regions": [{"name": "eu1", "endpoint": "https://api.example.com"}],
+                "authentication": {"bearer": {}},
+                "check": {"path": "/"},
+            },
+        });
+        serde_json::from_value(partner).unwrap()
     }
 
     #[tokio::test(start_paused = true)]

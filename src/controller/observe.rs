@@ -149,7 +149,7 @@ impl Context {
         let api = Api::<DeserializeGuard<Partner>>::all(self.client.clone());
         match self.call(Right::GET_PARTNERS, "", api.get(name)).await {
             Ok(partner) => {
-                self.catalogue.seen(&partner);
+                self.catalogue.read(&partner);
                 Ok(self.catalogue.get(name))
             }
             Err(ApiFailure::NotFound) => Ok(None),

@@ -215,14 +215,14 @@ pub fn partners(
             Event::Init => listed.clear(),
             Event::InitApply(partner) => {
                 listed.insert(partner.name_any());
-                changed.extend(context.catalogue.seen(partner).then(|| partner.name_any()));
+                changed.extend(context.catalogue.shown(partner).then(|| partner.name_any()));
             }
             Event::InitDone => {
                 changed.extend(context.catalogue.retain(&std::mem::take(&mut listed)));
                 // Not one by one as they are listed: the store has them only from now on.
                 context.wake_partners();
             }
-            Event::Apply(partner) => changed.extend(context.catalogue.seen(partner).then(|| partner.name_any())),
+            Event::Apply(partner) => changed.extend(context.catalogue.shown(partner).then(|| partner.name_any())),
             Event::Delete(partner) => {
                 context.catalogue.forget(&partner.name_any());
                 changed.push(partner.name_any());

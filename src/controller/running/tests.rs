@@ -66,7 +66,7 @@ fn context() -> (Arc<Context>, mpsc::UnboundedReceiver<Key>) {
     }
     let guard = Guard::new(Vec::new());
     let catalogue = Catalogue::new(guard.clone());
-    catalogue.seen(&serde_json::from_value(json!(partner())).unwrap());
+    catalogue.shown(&serde_json::from_value(json!(partner())).unwrap());
     let (events, _) = Events::new(metrics.clone());
     let ((wake, woken), (wake_partners, _)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
     let health = Health::default();
