@@ -45,17 +45,18 @@ gitops: ## Test Argo CD's health scripts, and build what judges our objects as G
 
 # What is proved, beside `make test`; see docs/reliability.md. The model counts millions of states, so it is optimised; the rest
 # mostly waits, and is built as the tests are.
+OPTIMISED := cargo test --locked --config profile.dev.opt-level=2
 PROOF := --test apiserver --test mutants --test faults --test partner_faults --test generated
 
 # The table is shown also where a part has failed, and then it is the part that counts.
 prove: controlplane ## Prove the promises: model, seeded mutants, faults, generated objects; ends with a table (about 30 min)
 	@rm -rf target/proof
-	@failed=0; cargo test --locked --profile prove --test model -- --nocapture || failed=$$?; \
+	@failed=0; $(OPTIMISED) --test model -- --nocapture || failed=$$?; \
 	cargo test --locked --no-fail-fast $(PROOF) -- --nocapture || failed=$$?; \
 	cargo run --quiet --locked --example proof && exit $$failed
 
 model-deep: ## The model within larger bounds, for hours
-	MODEL_DEPTH=deep MODEL_LIMIT=100000000 cargo test --locked --profile prove --test model -- --nocapture
+	MODEL_DEPTH=deep MODEL_LIMIT=100000000 $(OPTIMISED) --test model -- --nocapture
 
 mutants: ## Every change that cargo-mutants can think of in src/core, for hours (SINCE=main: only in what has changed)
 	@hack/mutants.sh

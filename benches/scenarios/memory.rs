@@ -11,6 +11,8 @@ use crate::support::Result;
 const MOST: [(usize, f64); 2] = [(2000, 48.0), (10_000, 96.0)];
 /// KiB for each further integration.
 const GROWTH: f64 = 6.0;
+/// A small fleet.
+const SMALL: usize = 2000;
 
 /// The rows of what was measured, from small to large.
 ///
@@ -28,17 +30,18 @@ pub fn report(peaks: &[Peak], settings: &Settings, report: &mut Report) -> Resul
         let met = most.map_or(Goal::None, |most| Goal::from(mib <= most));
         rows.push(Row::plain("peak memory", peak.size, format!("{mib:.1} MiB"), &goal, met));
     }
-    for pair in peaks.windows(2) {
-        let more = pair[1].size.saturating_sub(pair[0].size).max(1) as u64;
-        let growth = (count(pair[1].kib) - count(pair[0].kib)) / count(more);
-        let row = Row::plain(
-            "  for each further integration",
-            pair[1].size,
-            format!("{growth:.2} KiB"),
-            &format!("≤ {GROWTH} KiB"),
-            Goal::from(growth <= GROWTH),
-        );
-        rows.push(Row { beside: format!("from {} on", pair[0].size), ..row });
+    for (from, to) in (0..peaks.len()).flat_map(|to| (0..to).map(move |from| (&peaks[from], &peaks[to]))) {
+        let more = to.size.saturating_sub(from.size).max(1) as u64;
+        let growth = (count(to.kib) - count(from.kib)) / count(more);
+        // From one on, a small fleet shows mostly what a process at work has in flight.
+        let judged = from.size > 1 || to.size > SMALL;
+        let (goal, met) = if judged {
+            (format!("≤ {GROWTH} KiB"), Goal::from(growth <= GROWTH))
+        } else {
+            (String::new(), Goal::None)
+        };
+        let row = Row::plain("  for each further integration", to.size, format!("{growth:.2} KiB"), &goal, met);
+        rows.push(Row { beside: format!("from {} on", from.size), ..row });
     }
     let raw: Vec<_> = peaks.iter().map(|peak| json!({"size": peak.size, "peakKiB": peak.kib})).collect();
     report.add("memory", rows, &json!(raw))

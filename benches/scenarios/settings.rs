@@ -40,7 +40,7 @@ impl Settings {
             large,
             namespaces: number("BENCH_NAMESPACES", 20)?,
             steady: Duration::from_secs(number("STEADY_SECONDS", 50)?),
-            rotation: Duration::from_secs(number("ROTATION_SECONDS", 30)?),
+            rotation: Duration::from_secs(number("ROTATION_SECONDS", 20)?),
             picked: picked.map(|names| names.split(',').map(|name| name.trim().to_owned()).collect()),
         })
     }

@@ -64,7 +64,7 @@ async fn the_abstract_server_answers_as_the_real_one() {
             differences += 1;
             if differences <= TOLD {
                 println!("seed {seed}:\n{difference}");
-                println!("again: APISERVER_SEED={seed} cargo test --locked --profile prove --test apiserver\n");
+                println!("again: APISERVER_SEED={seed} cargo test --locked --test apiserver\n");
             }
         }
         if done % 1000 == 0 {

@@ -86,7 +86,7 @@ impl Totals {
         if !verdict.violations.is_empty() {
             println!("FAILED: {plan}");
             verdict.violations.iter().for_each(|violation| println!("  {violation}"));
-            println!("  again: FAULT_PLAN='{plan}' cargo test --locked --profile prove --test faults");
+            println!("  again: FAULT_PLAN='{plan}' cargo test --locked --test faults");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! what goes wrong with each. It runs in a namespace of its own, with an operator process, a proxy and a simulated partner of
 //! its own. In the end all has to be as without the fault, and on the way the promises S1 to S6 have to be kept.
 //!
-//! `FAULT_PLAN='NAME' cargo test --locked --profile prove --test faults` runs one plan alone, `FAULT_LIKE='WORDS'` those with
+//! `FAULT_PLAN='NAME' cargo test --locked --test faults` runs one plan alone, `FAULT_LIKE='WORDS'` those with
 //! these words in their names, `FAULT_PLANS=100` so many of them in equal steps, `FAULT_SIDE_BY_SIDE=6` so many at a time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 

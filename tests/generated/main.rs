@@ -67,7 +67,7 @@ const SEED: u64 = 5;
 fn again(part: &str, number: usize) -> String {
     let seed = Asked::read().seed;
     format!(
-        "GENERATED_SEED={seed} GENERATED_ONLY='{part} {number}' cargo test --locked --profile prove --test generated -- --nocapture"
+        "GENERATED_SEED={seed} GENERATED_ONLY='{part} {number}' cargo test --locked --test generated -- --nocapture"
     )
 }
 
