@@ -19,7 +19,7 @@ pub fn facts(operator: &Path) -> Value {
         "load": std::fs::read_to_string("/proc/loadavg").ok().map(|text| text.trim().to_owned()),
         "commit": said("git", &["rev-parse", "HEAD"]),
         "changed": dirty,
-        "operator": operator.display().to_string(),
+        "operator": operator.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(operator).display().to_string(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::machine;
-use super::settings::Settings;
+use super::settings::{LARGE, Settings};
 use crate::support::Result;
 
 /// Whether a goal was met.
@@ -90,12 +90,13 @@ const HEAD: [&str; 7] = ["scenario", "size", "figure", "beside it", "ratio", "go
 const WIDTHS: [usize; 7] = [44, 6, 14, 22, 6, 12, 6];
 
 impl Report {
-    /// An empty one, for `target/bench`.
+    /// An empty one, for `target/bench`, or a folder in it for another size than the usual one.
     ///
     /// # Errors
     /// The folder cannot be made.
     pub fn begin(settings: &Settings) -> Result<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+        let folder = if settings.large == LARGE { folder } else { folder.join(settings.large.to_string()) };
         std::fs::create_dir_all(&folder)?;
         Ok(Self { machine: machine::facts(&settings.operator), folder, rows: Vec::new() })
     }

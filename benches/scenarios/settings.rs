@@ -23,6 +23,9 @@ pub struct Settings {
     picked: Option<Vec<String>>,
 }
 
+/// The large fleet, where nothing else is asked for.
+pub const LARGE: usize = 10_000;
+
 impl Settings {
     /// Reads them.
     ///
@@ -33,7 +36,7 @@ impl Settings {
         let operator = std::env::var_os("OPERATOR").map_or(default, PathBuf::from);
         let operator = operator.canonicalize().map_err(|error| format!("{}: {error}", operator.display()))?;
         let picked = std::env::var("SCENARIOS").ok().filter(|names| !names.is_empty());
-        let large: usize = number("BENCH_SIZE", 10_000)?;
+        let large: usize = number("BENCH_SIZE", LARGE)?;
         Ok(Self {
             operator,
             small: large.div_ceil(5).min(2000),

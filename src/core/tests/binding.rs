@@ -60,6 +60,18 @@ fn a_binding_is_published_after_the_status_and_named_by_a_second_write() {
 }
 
 #[test]
+fn a_proof_clears_no_binding_that_is_wanted_only_later() {
+    let unwanted: Change = |world| world.edit(|spec| spec.binding = None);
+    let disabled: Change = |world| world.binding.enabled = false;
+    for change in [unwanted, disabled] {
+        let mut world = bound();
+        world.memory.cleared = Some(world.tuple());
+        change(&mut world);
+        assert_eq!(decide(&world.seen()).memory.cleared, None);
+    }
+}
+
+#[test]
 fn whatever_ends_a_connection_withdraws_the_binding_before_the_status_says_so() {
     let table: [(&str, Change); 7] = [
         ("suspended", |world| world.edit(|spec| spec.suspend = true)),

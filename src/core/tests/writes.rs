@@ -78,6 +78,21 @@ fn the_same_failure_at_a_count_of_ten_writes_nothing() {
 }
 
 #[test]
+fn until_a_count_of_ten_another_code_of_the_same_reason_is_told_and_then_what_was_said_last_stays() {
+    let mut world = World::failed(answered(Reason::UnexpectedResponse, 500, None));
+    let mut told = |code| {
+        world.wait_for_check();
+        world.end(answered(Reason::UnexpectedResponse, code, None));
+        let failing = world.status().failing.as_ref().unwrap().count;
+        (failing, condition(world.status(), "Connected").unwrap().message.contains(&code.to_string()))
+    };
+    for count in 2..=10 {
+        assert_eq!(told(500 + u16::try_from(count).unwrap()), (count, true));
+    }
+    assert_eq!(told(500), (10, false));
+}
+
+#[test]
 fn not_before_alone_is_no_reason_to_write() {
     let mut world = World::failed(failed(Reason::CredentialRejected));
     let before = world.status().clone();
