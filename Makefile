@@ -65,7 +65,7 @@ mutants: ## Every change that cargo-mutants can think of in src/core, for hours 
 bench: controlplane build ## How fast, with what memory: a table and target/bench/*.json (under 15 min; SCENARIOS=start,cold-2000 BENCH_SIZE=10000)
 	cargo bench --locked --profile fast --bench scenarios
 
-bench-large: controlplane build ## The same fleet with 50,000 integrations: it converges, in proportion (long; not timed yet)
+bench-large: controlplane build ## The same fleet with 50,000 integrations: it converges, in proportion (long)
 	BENCH_SIZE=50000 SCENARIOS=$${SCENARIOS:-start,cold-2000,cold-10000,restart,memory} cargo bench --locked --profile fast --bench scenarios
 
 bench-core: ## How long a decision and judging an answer take (criterion)
@@ -74,12 +74,12 @@ bench-core: ## How long a decision and judging an answer take (criterion)
 chart: controlplane tools ## Only the tests of the chart and of deploy/: lint, schemas, alerts, install, upgrade, uninstall
 	cargo test --locked --test chart
 
-# What is proved has a call of its own: --all-targets leaves out what `cargo test` does, also where it is named beside it.
+# What is proved and what measures has a call of its own: --all-targets leaves out what `cargo test` does, also where it is named
+# beside it. The one without features also judges what is released, which is without `internals`.
 lint: ## Formatting, clippy, documentation, generated files up to date, licences
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --test model $(PROOF) -- -D warnings
-	cargo clippy --locked --features internals --bench scenarios --bench core -- -D warnings
+	cargo clippy --locked --features internals --all-targets -- -D warnings
+	cargo clippy --locked --features internals --test model $(PROOF) --bench scenarios --bench core -- -D warnings
 	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items
 	cargo test --quiet --locked --test api generated::

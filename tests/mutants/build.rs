@@ -95,9 +95,8 @@ impl Built {
             Some(fault) => command.env("SEEDED_MUTANT", fault),
             None => command.env_remove("SEEDED_MUTANT"),
         };
-        let log = self.package.join("../last-run.log");
-        let output = std::fs::File::create(&log)?;
-        let mut child = command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn()?;
+        let log = tempfile::NamedTempFile::new()?;
+        let mut child = command.stdin(Stdio::null()).stdout(log.reopen()?).stderr(Stdio::null()).spawn()?;
         let began = Instant::now();
         let passed = loop {
             if let Some(status) = child.try_wait()? {
@@ -110,7 +109,7 @@ impl Built {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        if std::fs::read_to_string(&log)?.contains("running 0 tests") {
+        if std::fs::read_to_string(log.path())?.contains("running 0 tests") {
             return Ok(Ran::Missing);
         }
         Ok(if passed { Ran::Passed } else { Ran::Failed })

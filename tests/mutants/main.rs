@@ -13,10 +13,15 @@ mod copy;
 mod table;
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use build::Ran;
-use table::{Killer, MUTANTS};
+use build::{Built, Ran};
+use table::{Killer, MUTANTS, Mutant};
+
+/// Tests that run side by side.
+const AT_ONCE: usize = 3;
 
 /// Any error; it is shown.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -43,19 +48,12 @@ fn every_seeded_fault_is_killed_by_the_test_that_it_names() {
     let built = build::build(&package, &targets).unwrap();
     println!("compiled after {:.0?}", began.elapsed());
     // Without a fault each of them passes, or its red would prove nothing.
-    for killer in &killers {
-        let ran = built.run(killer, None).unwrap();
+    let all: Vec<_> = killers.iter().collect();
+    for (killer, ran) in side_by_side(&all, |killer| built.run(killer, None).unwrap()) {
         assert!(matches!(ran, Ran::Passed), "without a fault {killer:?} must pass: {ran:?}");
     }
     let (mut killed, mut survivors) = (0, Vec::new());
-    for mutant in &mutants {
-        assert!(!mutant.killed_by.is_empty(), "{} names no test", mutant.name);
-        // Each test that is named must do it: one that does not is named in vain.
-        let spared: Vec<&Killer> = mutant
-            .killed_by
-            .iter()
-            .filter(|killer| !matches!(built.run(killer, Some(mutant.name)).unwrap(), Ran::Failed))
-            .collect();
+    for (mutant, spared) in side_by_side(&mutants, |mutant| spared(&built, mutant)) {
         if spared.is_empty() {
             killed += 1;
             println!("killed    {:44} {}", mutant.name, mutant.says);
@@ -70,4 +68,31 @@ fn every_seeded_fault_is_killed_by_the_test_that_it_names() {
         proof::record("mutants", &figures, survivors.len() as u64, began.elapsed()).unwrap();
     }
     assert!(survivors.is_empty(), "survivors: {survivors:?}");
+}
+
+/// The tests that are named and do not see the fault. Each must: one that does not is named in vain.
+fn spared(built: &Built, mutant: &Mutant) -> Vec<&'static Killer> {
+    assert!(!mutant.killed_by.is_empty(), "{} names no test", mutant.name);
+    let sees = |killer: &Killer| matches!(built.run(killer, Some(mutant.name)).unwrap(), Ran::Failed);
+    mutant.killed_by.iter().filter(|killer| !sees(killer)).collect()
+}
+
+/// Does this with each, a few at a time, because some tests mostly wait; what came of it, in the order of all.
+fn side_by_side<T: Copy + Sync + Send, R: Send>(all: &[T], work: impl Fn(T) -> R + Sync) -> Vec<(T, R)> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((at, item)) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, all.get(at)?)))
+                {
+                    let result = work(*item);
+                    done.lock().unwrap().push((at, *item, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap();
+    done.sort_by_key(|(at, ..)| *at);
+    done.into_iter().map(|(_, item, result)| (item, result)).collect()
 }
