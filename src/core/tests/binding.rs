@@ -63,7 +63,8 @@ fn a_binding_is_published_after_the_status_and_named_by_a_second_write() {
 fn a_proof_clears_no_binding_that_is_wanted_only_later() {
     let unwanted: Change = |world| world.edit(|spec| spec.binding = None);
     let disabled: Change = |world| world.binding.enabled = false;
-    for change in [unwanted, disabled] {
+    let keyless: Change = |world| world.secret = SecretSeen::Absent;
+    for change in [unwanted, disabled, keyless] {
         let mut world = bound();
         world.memory.cleared = Some(world.tuple());
         change(&mut world);
