@@ -63,6 +63,8 @@ async fn watches_that_are_too_old_begin_anew_and_see_what_has_come_changed_and_g
             .edit_partner(json!({"spec": {"check": {"interval": if round == "answer" { "20m" } else { "10m" }}}}))
             .await;
         let began = Instant::now();
+        // It comes back after a pause, which may be longer than all this has taken.
+        wait_for("a watch to be refused", PATIENCE, async || proxy.used(blind) > 0).await.unwrap();
         expire(&proxy, &answer, || assert!(proxy.lift(blind) > 0)).await;
         world.reaches(&name("comes"), "Connected").await;
         world.reaches(&name("rotates"), "Connected").await;
