@@ -62,10 +62,10 @@ mutants: ## Every change that cargo-mutants can think of in src/core, for hours 
 	@hack/mutants.sh
 
 # The operator that is measured is the released one; what measures has a profile, and so a folder, of its own.
-bench: controlplane build ## How fast, with what memory: a table and target/bench/*.json (under 15 min; SCENARIOS=start,cold-2000 BENCH_SIZE=10000)
+bench: controlplane build ## How fast, with what memory: a table and target/bench/*.json (about 15 min; SCENARIOS=start,cold-2000 BENCH_SIZE=10000)
 	cargo bench --locked --profile fast --bench scenarios
 
-bench-large: controlplane build ## The same fleet with 50,000 integrations: it converges, in proportion (long)
+bench-large: controlplane build ## The same fleet with 50,000 integrations: it converges, in proportion (about 20 min)
 	BENCH_SIZE=50000 SCENARIOS=$${SCENARIOS:-start,cold-2000,cold-10000,restart,memory} cargo bench --locked --profile fast --bench scenarios
 
 bench-core: ## How long a decision and judging an answer take (criterion)

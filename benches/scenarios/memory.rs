@@ -11,8 +11,6 @@ use crate::support::Result;
 const MOST: [(usize, f64); 2] = [(2000, 48.0), (10_000, 96.0)];
 /// KiB for each further integration.
 const GROWTH: f64 = 6.0;
-/// A small fleet.
-const SMALL: usize = 2000;
 
 /// The rows of what was measured, from small to large.
 ///
@@ -33,13 +31,7 @@ pub fn report(peaks: &[Peak], settings: &Settings, report: &mut Report) -> Resul
     for (from, to) in (0..peaks.len()).flat_map(|to| (0..to).map(move |from| (&peaks[from], &peaks[to]))) {
         let more = to.size.saturating_sub(from.size).max(1) as u64;
         let growth = (count(to.kib) - count(from.kib)) / count(more);
-        // From one on, a small fleet shows mostly what a process at work has in flight.
-        let judged = from.size > 1 || to.size > SMALL;
-        let (goal, met) = if judged {
-            (format!("≤ {GROWTH} KiB"), Goal::from(growth <= GROWTH))
-        } else {
-            (String::new(), Goal::None)
-        };
+        let (goal, met) = (format!("≤ {GROWTH} KiB"), Goal::from(growth <= GROWTH));
         let row = Row::plain("  for each further integration", to.size, format!("{growth:.2} KiB"), &goal, met);
         rows.push(Row { beside: format!("from {} on", from.size), ..row });
     }

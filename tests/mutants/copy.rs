@@ -43,7 +43,7 @@ pub fn package(mutants: &[Mutant]) -> Result<PathBuf> {
         text.replace("default-run = \"partner-integration-operator\"", "default-run = \"seeded-operator\"") + own
     })?;
     for path in ["Cargo.toml", "Cargo.lock"] {
-        edit(&mut files, path, |text| another_version(&text))?;
+        another_version(&mut files, path)?;
     }
     for (path, text) in &mut files {
         if path.starts_with("tests") && !path.starts_with("tests/mutants") {
@@ -82,9 +82,12 @@ fn seed(mutant: &Mutant, text: &str) -> Result<String> {
 
 /// Cargo takes two packages of one name and version in one target folder for the same, wherever they are: what it compiled
 /// here would count as the package itself, and a change of that would then not be tested.
-fn another_version(text: &str) -> String {
+fn another_version(files: &mut BTreeMap<PathBuf, Vec<u8>>, path: &str) -> Result<()> {
     let of_package = format!("name = \"{}\"\nversion = \"{}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    text.replace(&of_package, &format!("{of_package}+seeded"))
+    let seeded = format!("{of_package}+seeded");
+    edit(files, path, |text| text.replace(&of_package, &seeded))?;
+    let text = std::str::from_utf8(&files[Path::new(path)])?;
+    if text.contains(&seeded) { Ok(()) } else { Err(format!("{path} does not say {of_package}").into()) }
 }
 
 fn edit(files: &mut BTreeMap<PathBuf, Vec<u8>>, path: &str, change: impl FnOnce(String) -> String) -> Result<()> {

@@ -83,9 +83,9 @@ fn side_by_side<T: Copy + Sync + Send, R: Send>(all: &[T], work: impl Fn(T) -> R
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some((at, item)) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, all.get(at)?)))
-                {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = all.get(at) else { break };
                     let result = work(*item);
                     done.lock().unwrap().push((at, *item, result));
                 }
