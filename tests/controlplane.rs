@@ -11,8 +11,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt as _};
 use support::controlplane::{ControlPlane, Options, install_crds, namespace, shared};
 use support::wait_for;
@@ -54,6 +55,25 @@ async fn the_audit_log_tells_clients_apart_and_counts_each_request_once() {
     assert_eq!(codes, [("create", "configmaps", 201), ("create", "configmaps", 409)], "{seen:#?}");
     assert!(writes.iter().all(|seen| seen.user == "admin" && seen.namespace == namespace));
     assert!(seen.iter().any(|seen| seen.user_agent == "the-one-meant/1" && seen.verb == "list" && seen.code == 200));
+}
+
+#[tokio::test]
+async fn what_a_watch_has_shown_is_in_the_audit_log() {
+    let plane = shared().await.unwrap();
+    let namespace = namespace(&plane.client().unwrap(), "shown").await.unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(plane.client_named("shown/1").unwrap(), &namespace);
+    let watching: Api<ConfigMap> = Api::namespaced(plane.client().unwrap(), &namespace);
+    let mut shown = watching.watch(&WatchParams::default(), "0").await.unwrap().boxed();
+    let written =
+        || plane.audit().unwrap().iter().filter(|seen| seen.user_agent == "shown/1" && seen.code == 201).count();
+    for number in 1..=100 {
+        let name = format!("number-{number}");
+        let (writer, map) = (maps.clone(), config_map(&name));
+        let create = tokio::spawn(async move { writer.create(&PostParams::default(), &map).await });
+        while !matches!(shown.next().await.unwrap().unwrap(), WatchEvent::Added(map) if map.name_any() == name) {}
+        assert_eq!(written(), number);
+        create.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

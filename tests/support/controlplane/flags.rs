@@ -10,14 +10,16 @@ const PINNED: &str = include_str!("../../../hack/controlplane/go.mod");
 /// The token of the administrator.
 pub const ADMIN_TOKEN: &str = "administrator-of-a-throw-away-control-plane";
 
-/// Metadata of every request from outside; what the API server does for itself, and probes, would only be noise.
+/// Metadata of every request from outside; what the API server does for itself, and probes, would only be noise. A write is
+/// logged already when it arrives: a watch shows what it did before the API server logs its end, and so whoever reads the log
+/// knows what to wait for.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
-omitStages: [RequestReceived]
 rules:
 - {level: None, users: [system:apiserver]}
 - {level: None, nonResourceURLs: [/livez*, /readyz*, /healthz*, /metrics, /version, /openapi/*, /api*]}
-- {level: Metadata}
+- {level: Metadata, verbs: [create, update, patch, delete, deletecollection]}
+- {level: Metadata, omitStages: [RequestReceived]}
 ";
 
 /// The folder with kube-apiserver, etcd and kubectl: `KUBEBUILDER_ASSETS`, else what `make controlplane` built.

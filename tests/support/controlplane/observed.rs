@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -48,6 +49,7 @@ struct Event {
     audit_id: String,
     #[serde(rename = "requestURI")]
     request_uri: String,
+    stage: String,
     verb: String,
     user: Named,
     #[serde(default)]
@@ -57,6 +59,24 @@ struct Event {
     #[serde(default)]
     response_status: Status,
     request_received_timestamp: String,
+}
+
+impl From<Event> for Audited {
+    fn from(event: Event) -> Self {
+        Self {
+            credential: event.user.credential(),
+            user: event.user.username,
+            verb: event.verb,
+            resource: event.object_ref.resource,
+            subresource: event.object_ref.subresource,
+            namespace: event.object_ref.namespace,
+            name: event.object_ref.name,
+            code: event.response_status.code,
+            user_agent: event.user_agent,
+            uri: event.request_uri,
+            received: event.request_received_timestamp,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -88,8 +108,33 @@ struct Status {
     code: u16,
 }
 
-/// Reads the audit log: one entry for each request, in the order in which they were first logged. A last line that is being written is left out.
+/// How long a write that is still open is waited for: an API server that was killed never ends it.
+const OPEN: Duration = Duration::from_secs(2);
+
+/// Reads the audit log: one entry for each request that has ended or is a watch, in the order in which they were first logged.
+/// A write that had arrived before this was called and is still open is waited for, because a watch may have shown what it did.
 pub fn audit(file: &Path) -> Result<Vec<Audited>> {
+    let called = jiff::Timestamp::now();
+    let recent = called - OPEN;
+    let awaited = |entry: &Entry| {
+        entry.open && entry.request.received.parse().is_ok_and(|at: jiff::Timestamp| at > recent && at <= called)
+    };
+    let mut entries = read(file)?;
+    while called + OPEN > jiff::Timestamp::now() && entries.iter().any(awaited) {
+        std::thread::sleep(Duration::from_millis(5));
+        entries = read(file)?;
+    }
+    Ok(entries.into_iter().filter(|entry| !entry.open).map(|entry| entry.request).collect())
+}
+
+struct Entry {
+    request: Audited,
+    /// It has arrived, and nothing is known of its end. Only of writes: of the rest the arrival is not logged.
+    open: bool,
+}
+
+/// A last line that is being written is left out.
+fn read(file: &Path) -> Result<Vec<Entry>> {
     let bytes = match std::fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -97,32 +142,21 @@ pub fn audit(file: &Path) -> Result<Vec<Audited>> {
     };
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut places = BTreeMap::new();
-    let mut requests: Vec<Audited> = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     for line in bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let event: Event = serde_json::from_slice(line)?;
         let id = event.audit_id.clone();
-        let request = Audited {
-            credential: event.user.credential(),
-            user: event.user.username,
-            verb: event.verb,
-            resource: event.object_ref.resource,
-            subresource: event.object_ref.subresource,
-            namespace: event.object_ref.namespace,
-            name: event.object_ref.name,
-            code: event.response_status.code,
-            user_agent: event.user_agent,
-            uri: event.request_uri,
-            received: event.request_received_timestamp,
-        };
-        // A watch is logged when it starts and when it ends; one client's id may come again only so.
+        let entry = Entry { open: event.stage == "RequestReceived", request: event.into() };
+        // A watch is logged when it starts and when it ends, a write when it arrives and when it ends; one client's id may come
+        // again only so.
         if let Some(place) = places.get(&id) {
-            requests[*place] = request;
+            entries[*place] = entry;
         } else {
-            places.insert(id, requests.len());
-            requests.push(request);
+            places.insert(id, entries.len());
+            entries.push(entry);
         }
     }
-    Ok(requests)
+    Ok(entries)
 }
 
 /// What one counter of `apiserver_request_total` is about.
