@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::fixture::{Change, World, failed, version};
 use super::invariants::condition;
 use crate::api::{Binding, Phase};
-use crate::core::{BindingOrder, BindingSeen, Held, NamedSecret, Reason, Refusal, SecretSeen, Verdict, decide};
+use crate::core::{
+    BindingOrder, BindingSeen, CheckOrder, Held, NamedSecret, Reason, Refusal, SecretSeen, Verdict, decide,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -182,6 +184,16 @@ fn one_that_is_gone_is_published_after_one_fresh_successful_check_within_the_bud
         world.end(Verdict::Connected);
         assert_eq!((world.published, world.checks, world.writes), (number, number, 0));
     }
+}
+
+#[test]
+fn a_proof_that_a_scheduled_check_gives_anyway_costs_no_budget() {
+    let mut world = bound();
+    world.binding.named = NamedSecret::Absent;
+    let before = world.memory.budget;
+    world.now = world.look.unwrap();
+    assert!(matches!(world.step().check, CheckOrder::Start(_)));
+    assert_eq!(world.memory.budget, before);
 }
 
 #[test]

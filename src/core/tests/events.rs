@@ -99,6 +99,19 @@ fn only_what_ends_as_failed_is_a_warning() {
 }
 
 #[test]
+fn each_has_its_word_and_says_what_the_operator_was_about() {
+    let table = [
+        (EventReason::Connected, "Connected", "Connect"),
+        (EventReason::ConnectFailed, "ConnectFailed", "Connect"),
+        (EventReason::Disconnected, "Disconnected", "Disconnect"),
+        (EventReason::KeyRotated, "KeyRotated", "Rotate"),
+    ];
+    for (reason, word, action) in table {
+        assert_eq!((reason.as_str(), reason.action()), (word, action));
+    }
+}
+
+#[test]
 fn the_notes_are_our_own_sentences_with_the_reason_first() {
     let mut notes = Vec::new();
     let statuses = statuses();

@@ -4,7 +4,38 @@ use std::time::Duration;
 
 use super::fixture::{Catalogue, Change, Slot, World, answered, failed, start, version};
 use crate::api::Phase;
-use crate::core::{CheckOrder, Reason, SecretSeen, Verdict};
+use crate::core::outcome::says_already;
+use crate::core::{CheckOrder, Ended, Reason, SecretSeen, Verdict};
+
+#[test]
+fn a_status_says_an_outcome_already_where_it_gives_its_reason_or_that_checks_fail() {
+    for said in Reason::ALL {
+        let mut status = World::connected().status().clone();
+        let connected = status.conditions.iter_mut().find(|condition| condition.type_ == "Connected").unwrap();
+        connected.reason = said.as_str().to_owned();
+        let says = |verdict| says_already(&status, &Ended { verdict, ..ended() });
+        assert_eq!(says(Verdict::Connected), said == Reason::Connected, "{said}");
+        assert_eq!(says(Verdict::NotMade(Reason::SecretNotFound)), said == Reason::SecretNotFound, "{said}");
+        let failing = matches!(said, Reason::Timeout | Reason::CheckFailing);
+        assert_eq!(says(failed(Reason::Timeout)), failing, "{said}");
+    }
+}
+
+/// A check that has ended.
+fn ended() -> Ended {
+    let mut world = World::new();
+    world.step();
+    world.answer_after(Duration::ZERO, Verdict::Connected);
+    let Slot::Ended(ended) = world.slot else { panic!("no check has ended") };
+    ended
+}
+
+#[test]
+fn only_a_check_that_was_made_has_a_result() {
+    assert_eq!(Verdict::Connected.result(), Some(Reason::Connected));
+    assert_eq!(failed(Reason::Timeout).result(), Some(Reason::Timeout));
+    assert_eq!(Verdict::NotMade(Reason::SecretNotFound).result(), None);
+}
 
 #[test]
 fn an_outcome_of_another_t_is_dropped() {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::fixture::{Change, World, answered, failed};
 use crate::api::Phase;
 use crate::core::binding::is_about_bindings;
-use crate::core::{CheckOrder, Class, Reason, Verdict};
+use crate::core::{AnchorKind, CheckOrder, Class, Reason, Verdict};
 
 const DRAWS: [f64; 3] = [0.0, 0.5, 0.999];
 
@@ -236,6 +236,18 @@ fn another_interval_is_planned_anew_without_a_check() {
     assert!(matches!(world.step().check, CheckOrder::Start(_)));
     assert_eq!(world.memory.budget, World::connected().memory.budget, "a scheduled check costs no budget");
     assert_eq!(world.writes, 0);
+}
+
+#[test]
+fn the_time_of_another_ts_check_is_not_counted_from() {
+    let mut world = World::connected();
+    let mut anchor = world.memory.anchor.clone().unwrap();
+    anchor.tuple.secret.resource_version = "99".to_owned();
+    world.memory.anchor = Some(anchor);
+    world.advance(secs(3600));
+    assert_eq!(world.step().check, CheckOrder::Leave, "by that one it would have been due for long");
+    let anchor = world.memory.anchor.unwrap();
+    assert_eq!((anchor.tuple, anchor.at, anchor.kind), (World::connected().tuple(), world.now, AnchorKind::Found));
 }
 
 #[test]
