@@ -157,7 +157,8 @@ fn run(arguments: Run) -> Result<(), Fatal> {
         traces,
     } = arguments;
     election.check()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // One thread: see docs/adr/0011-one-thread.md.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let traces = traces.start(log_format, log_level, runtime.handle())?;
     telemetry::hide_panic_payloads();
     runtime.block_on(async {

@@ -31,7 +31,8 @@ use report::Report;
 use settings::Settings;
 use support::Result;
 
-#[tokio::main]
+// One thread, as the operator has: the bare writer is to be as cheap for the machine.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     // Without it this is `cargo test`, which has nothing to measure.
     if !std::env::args().any(|argument| argument == "--bench") {
