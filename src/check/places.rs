@@ -69,18 +69,20 @@ impl Places {
         Self { shared: Arc::new(Shared { limit: limit.max(1), lanes: Mutex::default() }) }
     }
 
-    /// Waits for a place.
+    /// Waits for a place, from this call on and not only once the future is polled: it holds no more than the place.
     ///
     /// `rate` is the Partner's `maxPerSecond`: places of the lane are given at least `1/rate` seconds apart; the value
     /// that came last counts for all who wait. Who goes next is decided when a place can be given, so an
     /// [`Order::Unproved`] that comes while repeats wait for the rate goes before them.
     ///
     /// Dropping the future gives up waiting, at any time. A waiting check is a map entry and a channel, no task.
-    pub async fn enter(&self, lane: LaneKey, rate: Option<u32>, order: Order) -> Place {
+    pub fn enter(&self, lane: LaneKey, rate: Option<u32>, order: Order) -> impl Future<Output = Place> + use<> {
         let (place, given) = self.queue(lane, rate, order);
-        // The sender is dropped unsent only with the lane, and a lane with somebody waiting is never removed.
-        let _ = given.await;
-        place
+        async move {
+            // The sender is dropped unsent only with the lane, and a lane with somebody waiting is never removed.
+            let _ = given.await;
+            place
+        }
     }
 
     /// Checks in flight now.

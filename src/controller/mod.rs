@@ -34,7 +34,7 @@ use futures::{Stream, StreamExt};
 use kube::Client;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, controller};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -60,6 +60,8 @@ use tracker::Tracker;
 const RECONCILES: u16 = 16;
 /// The same for partners; there are few.
 const PARTNER_RECONCILES: u16 = 2;
+/// Secrets read at once, for the same reason.
+const READS: usize = 8;
 /// Checks in flight for one host of one partner.
 const CHECKS_PER_HOST: usize = 64;
 
@@ -73,6 +75,7 @@ pub(crate) struct Context {
     refusals: Refusals,
     catalogue: Catalogue,
     places: Places,
+    reads: Semaphore,
     prober: Prober,
     office: Office,
     health: Health,
@@ -181,6 +184,7 @@ pub async fn run(
         refusals: Refusals::default(),
         catalogue: Catalogue::new(guard.clone()),
         places: Places::new(CHECKS_PER_HOST),
+        reads: Semaphore::new(READS),
         prober: Prober::new(guard, resolver),
         office: Office::new(leading),
         health,

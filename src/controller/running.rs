@@ -35,7 +35,7 @@ const READ_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::
 
 /// Starts a check. Dropping the handle cancels it, whatever it waits for. It asks the partner in its own term only.
 pub fn spawn(context: Arc<Context>, key: &Key, uid: &str, term: Term, id: u64, plan: &Plan) -> AbortOnDropHandle<()> {
-    let run = Run { context, key: key.clone(), uid: uid.to_owned(), term, id, plan: plan.clone() };
+    let run = Box::new(Run { context, key: key.clone(), uid: uid.to_owned(), term, id, plan: plan.clone() });
     let span = spans::check(&Cause::current(), &key.namespace, &key.name, uid);
     AbortOnDropHandle::new(tokio::spawn(run.run().instrument(span)))
 }
@@ -57,10 +57,18 @@ struct Job {
     secret: ApiKeySecretRef,
 }
 
+/// What came of a check that had its place.
+enum Tried {
+    Outcome(Tuple, Verdict),
+    /// What was planned is out of date.
+    Changed,
+    /// The API server did not give the key.
+    Unread,
+}
+
 impl Run {
-    async fn run(self) {
-        // Boxed: while thousands wait for a place, each should hold no more than it needs.
-        let outcome = AssertUnwindSafe(self.attempt().boxed()).catch_unwind().await;
+    async fn run(self: Box<Self>) {
+        let outcome = AssertUnwindSafe(self.attempt()).catch_unwind().await;
         let Ok(outcome) = outcome else {
             tracing::error!(
                 namespace = %self.key.namespace,
@@ -96,45 +104,58 @@ impl Run {
     async fn attempt(&self) -> Option<(Tuple, Verdict)> {
         let mut pause = READ_AGAIN.0;
         loop {
-            let place = self.place().await?;
-            // T is computed again now: what was planned may be out of date after the wait.
-            let job = self.job()?;
-            spans::check_has_place(&job.partner, &job.region.name);
-            // Boxed, as what follows: their futures hold whole requests, and thousands of this one wait for a place.
-            match Box::pin(self.read(&self.secret_key(&job))).await {
-                Ok(secret) => {
-                    self.context.refusals.answered(&self.secret_key(&job));
-                    return Box::pin(self.prove(place, &job, secret)).await;
-                }
-                Err(ApiFailure::NotFound) => {
-                    self.context.refusals.answered(&self.secret_key(&job));
-                    self.context.secrets.forget(&self.secret_key(&job));
-                    return Some((self.plan.tuple.clone(), Verdict::NotMade(Reason::SecretNotFound)));
-                }
-                Err(ApiFailure::Forbidden) if self.context.refusals.refused(&self.secret_key(&job), Instant::now()) => {
-                    return Some((self.plan.tuple.clone(), Verdict::NotMade(Reason::SecretForbidden)));
-                }
-                Err(failure) => {
-                    tracing::warn!(
-                        namespace = %self.key.namespace,
-                        name = %self.key.name,
-                        partner = job.partner,
-                        %failure,
-                        "the Secret cannot be read; trying again"
-                    );
-                }
+            let place = self.place()?.await;
+            // Boxed, as what follows it: while thousands wait for a place, each should hold no more than it needs.
+            match Box::pin(self.with(place)).await {
+                Tried::Outcome(tuple, verdict) => return Some((tuple, verdict)),
+                Tried::Changed => return None,
+                Tried::Unread => {}
             }
-            drop(place);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(READ_AGAIN.1);
         }
     }
 
-    async fn place(&self) -> Option<Place> {
+    /// Once it has its place: what becomes of it.
+    async fn with(&self, place: Place) -> Tried {
+        // T is computed again now: what was planned may be out of date after the wait.
+        let Some(job) = self.job() else { return Tried::Changed };
+        spans::check_has_place(&job.partner, &job.region.name);
+        let secret = self.secret_key(&job);
+        // Boxed: its future holds a whole request.
+        match Box::pin(self.read(&secret)).await {
+            Ok(read) => {
+                self.context.refusals.answered(&secret);
+                let proved = Box::pin(self.prove(place, &job, read)).await;
+                proved.map_or(Tried::Changed, |(tuple, verdict)| Tried::Outcome(tuple, verdict))
+            }
+            Err(ApiFailure::NotFound) => {
+                self.context.refusals.answered(&secret);
+                self.context.secrets.forget(&secret);
+                Tried::Outcome(self.plan.tuple.clone(), Verdict::NotMade(Reason::SecretNotFound))
+            }
+            Err(ApiFailure::Forbidden) if self.context.refusals.refused(&secret, Instant::now()) => {
+                Tried::Outcome(self.plan.tuple.clone(), Verdict::NotMade(Reason::SecretForbidden))
+            }
+            Err(failure) => {
+                tracing::warn!(
+                    namespace = %self.key.namespace,
+                    name = %self.key.name,
+                    partner = job.partner,
+                    %failure,
+                    "the Secret cannot be read; trying again"
+                );
+                Tried::Unread
+            }
+        }
+    }
+
+    /// Its place, which is to be waited for.
+    fn place(&self) -> Option<impl Future<Output = Place> + use<>> {
         let job = self.job()?;
         let lane = LaneKey { partner: job.partner, host: host_of(&job.region.endpoint) };
         let order = if self.plan.proved { Order::Repeat } else { Order::Unproved };
-        Some(self.context.places.enter(lane, job.entry.spec.check.max_per_second, order).await)
+        Some(self.context.places.enter(lane, job.entry.spec.check.max_per_second, order))
     }
 
     /// The job as the caches have it now, if it is still the one that was planned.
@@ -159,6 +180,8 @@ impl Run {
     /// fraction of what a read from etcd costs. What that cannot answer, because the Secret is not there or the cache lags
     /// behind, is for a live read to say.
     async fn read(&self, secret: &Key) -> Result<Secret, ApiFailure> {
+        // It is never closed, and without it this would only be slower.
+        let _turn = self.context.reads.acquire().await;
         let api = Api::<Secret>::namespaced(self.context.client.clone(), &secret.namespace);
         if let Some(known) = self.context.secrets.get(secret) {
             let params = GetParams::at(&known.resource_version);

@@ -79,6 +79,7 @@ fn context() -> (Arc<Context>, mpsc::UnboundedReceiver<Key>) {
         refusals: Refusals::default(),
         catalogue,
         places: Places::new(1),
+        reads: tokio::sync::Semaphore::new(1),
         prober: Prober::new(guard, Resolver::system()),
         office: Office::new(watch::channel(Leading::Standby).1),
         health,
