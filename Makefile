@@ -55,7 +55,7 @@ prove: controlplane ## Prove the promises: model, seeded mutants, faults, genera
 	cargo test --locked --no-fail-fast $(PROOF) -- --nocapture || failed=$$?; \
 	cargo run --quiet --locked --example proof && exit $$failed
 
-model-deep: ## The model within larger bounds, for hours
+model-deep: ## The model within larger bounds: 107 million states (about an hour, 6 GB of memory)
 	MODEL_DEPTH=deep MODEL_LIMIT=100000000 $(OPTIMISED) --test model -- --nocapture
 
 mutants: ## Every change that cargo-mutants can think of in src/core, for hours (SINCE=main: only in what has changed)

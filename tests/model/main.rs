@@ -1,6 +1,6 @@
 //! The model: the production's `decide` and order of writes, run as they are, in every interleaving within named bounds.
 //!
-//! `MODEL_DEPTH=deep` explores larger bounds, for hours; `MODEL_SCOPE=text` only the scopes with this in their name;
+//! `MODEL_DEPTH=deep` explores larger bounds, for about an hour; `MODEL_SCOPE=text` only the scopes with this in their name;
 //! `MODEL_LIMIT=n` cuts each scope off after about n steps.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
