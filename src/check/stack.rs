@@ -1,7 +1,7 @@
 //! Threads with a deep stack, for the CEL parser and evaluator.
 //!
 //! Both recurse, and overflowing a stack ends the process: 17 nested brackets want more than the 2 MiB that a
-//! thread of the async runtime has in a debug build. So they run on threads of their own, never on the runtime's,
+//! thread has by default in a debug build. So they run on threads of their own, never on the runtime's,
 //! within the limits of nesting that [`super::expression`] sets first. A panic in there ends with the thread.
 
 use std::thread::Builder;

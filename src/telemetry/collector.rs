@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The most of an answer that is read: how many spans were refused, and why.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Posts spans. It works on the runtime's threads, whoever asks: the SDK asks from a thread of its own.
+/// Posts spans. It works on the runtime's thread, whoever asks: the SDK asks from a thread of its own.
 pub(super) struct Collector {
     http: reqwest::Client,
     runtime: Handle,
