@@ -52,7 +52,7 @@ PROOF := --test apiserver --test mutants --test faults --test partner_faults --t
 prove: controlplane ## Prove the promises: model, seeded mutants, faults, generated objects; ends with a table (about 30 min)
 	@rm -rf target/proof
 	@failed=0; $(OPTIMISED) --test model -- --nocapture || failed=$$?; \
-	cargo test --locked --no-fail-fast $(PROOF) -- --nocapture || failed=$$?; \
+	$(OPTIMISED) --no-fail-fast $(PROOF) -- --nocapture || failed=$$?; \
 	cargo run --quiet --locked --example proof && exit $$failed
 
 model-deep: ## The model within larger bounds: 107 million states (about an hour, 6 GB of memory)
