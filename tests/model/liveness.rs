@@ -19,6 +19,9 @@ use super::world::{Action, World};
 
 /// More states than this are a mistake of the scope.
 const MOST: usize = 6_000_000;
+/// No watch is behind by more events of a kind than this: no scope comes that far, but an operator that never stops writing would,
+/// without an end. It is then the watch's turn, so that the graph ends and tells of it.
+const BEHIND: usize = 8;
 
 #[derive(Default)]
 struct Graph {
@@ -83,7 +86,7 @@ fn graph(world: &World) -> Graph {
         let by_itself = quiet.len();
         quiet.extend(all.iter().filter(|action| !quiet[..by_itself].contains(action)).copied().collect::<Vec<_>>());
         for (at, action) in quiet.iter().enumerate() {
-            let Some(next) = world.after(&state, *action) else { continue };
+            let Some(next) = world.after(&state, *action).filter(|next| !is_behind(next)) else { continue };
             let wrote = stored(&next) != stored(&state);
             let number = match known.entry(mark(&next)) {
                 Entry::Occupied(known) => *known.get(),
@@ -103,6 +106,10 @@ fn graph(world: &World) -> Graph {
     }
     graph.begin.push(graph.edges.len());
     graph
+}
+
+fn is_behind(state: &State) -> bool {
+    state.events.iter().any(|events| events.len() > BEHIND)
 }
 
 /// What is stored, but for the versions.

@@ -108,3 +108,10 @@ fn every_promise_holds_in_every_state_of_every_scope() {
     support::proof::record("model", &figures, violations, began.elapsed()).expect("the record");
     assert_eq!(violations, 0, "see the paths above");
 }
+
+/// In itself less than a part of what the scopes show. It is what seeded faults are tried on that only a graph can tell of.
+#[test]
+fn after_one_rotation_it_comes_to_rest() {
+    let found = lively(&scopes::one_rotation());
+    assert_eq!(found.violations, 0, "see the paths above");
+}

@@ -236,3 +236,8 @@ pub fn liveness() -> Vec<Scope> {
         scope("two leaders", PLAIN, true, vec![(1, vec![TakesOffice]), (1, vec![Rotate, Spec(SUSPENDED)])]),
     ]
 }
+
+/// The least in which something happens: a key is rotated, and the partner accepts it.
+pub fn one_rotation() -> Scope {
+    scope("one rotation", PLAIN, false, vec![(1, vec![Rotate])])
+}

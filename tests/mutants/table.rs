@@ -37,6 +37,11 @@ const fn endurance(test: &'static str) -> Killer {
     Killer { target: "endurance", test }
 }
 
+/// Over the graph of a small scope.
+const fn model(test: &'static str) -> Killer {
+    Killer { target: "model", test }
+}
+
 /// All faults. No two change the same place.
 #[rustfmt::skip]
 pub const MUTANTS: &[Mutant] = &[
@@ -84,6 +89,12 @@ pub const MUTANTS: &[Mutant] = &[
         at: "if «status == *stored» {",
         becomes: "false", says: "L2: a stable status is written again and again",
         killed_by: &[unit("core::tests::writes::the_same_situation_again_writes_nothing")] },
+    Mutant { name: "another-message-each-time", file: "src/core/decide.rs",
+        at: "let planned = «status.failing.as_ref().map(|failing| failing.not_before.clone())»;",
+        becomes: "{ let is = stored.conditions[0].message == \"so\"; status.conditions[0].message = if is { \"or so\" } else { \"so\" }.into(); \
+            status.failing.as_ref().map(|failing| failing.not_before.clone()) }",
+        says: "L2: a status is written with another message each time, for ever",
+        killed_by: &[model("after_one_rotation_it_comes_to_rest")] },
     Mutant { name: "lost-answer-checks-twice", file: "src/core/decide.rs",
         at: "&& «before.is_some_and(|status| says_already(status, ended))»",
         becomes: "false", says: "after a lost answer the same check is made again at once",
