@@ -11,7 +11,7 @@ mod client;
 mod compiled;
 mod credential;
 mod expression;
-#[cfg(any(fuzzing, test, feature = "internals"))]
+#[cfg(any(test, feature = "internals"))]
 pub mod fuzzing;
 mod guard;
 mod judge;
