@@ -146,7 +146,7 @@ impl Context {
                     self.tracker.rebase(key, uid, *term, from, *to);
                 }
                 CheckOrder::Start(plan) => {
-                    let spawn = |id| running::spawn(self.clone(), key, uid, *term, id, plan);
+                    let spawn = |id, plan| running::spawn(self.clone(), key, uid, *term, id, plan);
                     self.tracker.start(key, uid, *term, plan, spawn);
                 }
             },
@@ -177,6 +177,7 @@ impl Context {
         let name = read.name_any();
         let patch = patch_of(read, status);
         self.metrics.writes("PartnerIntegration", "patch");
+        let _in_flight = self.status_writes.begin();
         let written = apply_status(&self.client, Some(&namespace), &name, &patch);
         match self.call(Right::PATCH_INTEGRATIONS, &namespace, written).await {
             Ok(Integration::Readable(object)) => {

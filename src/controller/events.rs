@@ -31,6 +31,9 @@ const WAITING: usize = 1000;
 const BURST: u32 = 100;
 /// and then one each 50 ms: 20 a second.
 const EVERY: Duration = Duration::from_millis(50);
+/// While statuses are written without a pause an Event comes this late, and so one each second: when thousands of integrations
+/// change at once, an Event costs the API server as much as the status of one more, which somebody waits for.
+const BEHIND: Duration = Duration::from_secs(1);
 
 /// An Event that waits to be written.
 pub struct Told {
@@ -65,7 +68,8 @@ impl Events {
     }
 }
 
-/// Writes what reconciles have told, one after the other, at its pace, while this process is in office.
+/// Writes what reconciles have told, one after the other, at its pace and behind status writes, while this
+/// process is in office.
 pub async fn write(context: Arc<Context>, mut told: mpsc::Receiver<Told>) {
     let instance = crate::lease::identity();
     let mut pace = Pace::default();
@@ -73,6 +77,7 @@ pub async fn write(context: Arc<Context>, mut told: mpsc::Receiver<Told>) {
     let mut refused = HashSet::new();
     while let Some(told) = told.recv().await {
         tokio::time::sleep(pace.wait(Instant::now())).await;
+        context.status_writes.lull(BEHIND).await;
         let Some(term) = context.office.term() else {
             context.metrics.event_dropped();
             continue;

@@ -11,6 +11,7 @@ mod events;
 mod failure;
 mod key;
 mod leadership;
+mod lull;
 mod names;
 mod object;
 mod observe;
@@ -49,6 +50,7 @@ use events::Events;
 use failure::ApiFailure;
 use key::Key;
 use leadership::Office;
+use lull::StatusWrites;
 use object::Integration;
 use refusals::Refusals;
 use scope::Place;
@@ -80,6 +82,7 @@ pub(crate) struct Context {
     office: Office,
     health: Health,
     events: Events,
+    status_writes: StatusWrites,
     metrics: Metrics,
     wake: mpsc::UnboundedSender<Key>,
     wake_partners: mpsc::UnboundedSender<()>,
@@ -189,6 +192,7 @@ pub async fn run(
         office: Office::new(leading),
         health,
         events,
+        status_writes: StatusWrites::default(),
         metrics,
         wake,
         wake_partners,

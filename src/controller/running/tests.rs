@@ -14,6 +14,7 @@ use crate::check::{Guard, Places, Prober, Resolver};
 use crate::controller::catalogue::Catalogue;
 use crate::controller::events::Events;
 use crate::controller::leadership::Office;
+use crate::controller::lull::StatusWrites;
 use crate::controller::refusals::Refusals;
 use crate::controller::secrets::Secrets;
 use crate::controller::tracker::{Check, Tracker};
@@ -84,6 +85,7 @@ fn context() -> (Arc<Context>, mpsc::UnboundedReceiver<Key>) {
         office: Office::new(watch::channel(Leading::Standby).1),
         health,
         events,
+        status_writes: StatusWrites::default(),
         metrics,
         wake,
         wake_partners,
