@@ -19,6 +19,11 @@ impl Key {
         Self { namespace: object.namespace().unwrap_or_default().into(), name: object.name_any().into() }
     }
 
+    /// Before or the same as any other.
+    pub fn least() -> Self {
+        Self { namespace: Arc::default(), name: Arc::default() }
+    }
+
     /// Whether it is in this namespace; `None` is all of them.
     pub fn is_within(&self, namespace: Option<&str>) -> bool {
         namespace.is_none_or(|namespace| namespace == &*self.namespace)

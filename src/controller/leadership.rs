@@ -279,7 +279,7 @@ mod tests {
         let tuple = Tuple { digest: "d".into(), secret };
         let plan = Plan { tuple, proved: false, request: None, began_with: Fingerprint::of(None) };
         let start = |term| {
-            tracker.start(&key, "uid", Term(term), &plan, |_| {
+            tracker.start(&key, "uid", Term(term), &plan, |_, _| {
                 AbortOnDropHandle::new(tokio::spawn(std::future::pending()))
             });
         };

@@ -59,11 +59,11 @@ use secrets::Secrets;
 use tracker::Tracker;
 
 /// Reconciles in flight, and so status writes: the API server gains nothing past a few, and each is a connection.
-const RECONCILES: u16 = 16;
+const RECONCILES: u16 = 8;
 /// The same for partners; there are few.
 const PARTNER_RECONCILES: u16 = 2;
 /// Secrets read at once, for the same reason.
-const READS: usize = 8;
+const READS: usize = 4;
 /// Checks in flight for one host of one partner.
 const CHECKS_PER_HOST: usize = 64;
 

@@ -34,8 +34,15 @@ const CHANGED: Duration = Duration::from_secs(1);
 const READ_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// Starts a check. Dropping the handle cancels it, whatever it waits for. It asks the partner in its own term only.
-pub fn spawn(context: Arc<Context>, key: &Key, uid: &str, term: Term, id: u64, plan: &Plan) -> AbortOnDropHandle<()> {
-    let run = Box::new(Run { context, key: key.clone(), uid: uid.to_owned(), term, id, plan: plan.clone() });
+pub fn spawn(
+    context: Arc<Context>,
+    key: &Key,
+    uid: &str,
+    term: Term,
+    id: u64,
+    plan: Arc<Plan>,
+) -> AbortOnDropHandle<()> {
+    let run = Box::new(Run { context, key: key.clone(), uid: uid.to_owned(), term, id, plan });
     let span = spans::check(&Cause::current(), &key.namespace, &key.name, uid);
     AbortOnDropHandle::new(tokio::spawn(run.run().instrument(span)))
 }
@@ -46,7 +53,7 @@ struct Run {
     uid: String,
     term: Term,
     id: u64,
-    plan: Plan,
+    plan: Arc<Plan>,
 }
 
 /// What a check is made with, looked up anew when its place is there.
@@ -68,7 +75,15 @@ enum Tried {
 
 impl Run {
     async fn run(self: Box<Self>) {
-        let outcome = AssertUnwindSafe(self.attempt()).catch_unwind().await;
+        let pause = self.concluded(AssertUnwindSafe(self.attempt()).catch_unwind().await);
+        if let Some(pause) = pause {
+            Box::pin(tokio::time::sleep(pause)).await;
+            self.end(None);
+        }
+    }
+
+    /// Ends with what came of it; where nothing did, says how long to wait before it ends without.
+    fn concluded(&self, outcome: std::thread::Result<Option<(Tuple, Verdict)>>) -> Option<Duration> {
         let Ok(outcome) = outcome else {
             tracing::error!(
                 namespace = %self.key.namespace,
@@ -76,15 +91,15 @@ impl Run {
                 partner = self.context.newest(&self.key).map(|integration| integration.spec.partner.clone()),
                 "a check panicked; it is made again later"
             );
-            tokio::time::sleep(AFTER_PANIC).await;
-            return self.end(None);
+            return Some(AFTER_PANIC);
         };
         spans::checked(outcome.as_ref().map(|(_, verdict)| verdict));
         if outcome.is_none() {
             // What has changed wakes the integration by itself, and that cancels this. Only in case it did not:
-            tokio::time::sleep(CHANGED).await;
+            return Some(CHANGED);
         }
         self.end(outcome);
+        None
     }
 
     fn end(&self, outcome: Option<(Tuple, Verdict)>) {
@@ -105,13 +120,13 @@ impl Run {
         let mut pause = READ_AGAIN.0;
         loop {
             let place = self.place()?.await;
-            // Boxed, as what follows it: while thousands wait for a place, each should hold no more than it needs.
+            // Boxed, as every sleep: while thousands wait for a place, each should hold no more than it needs.
             match Box::pin(self.with(place)).await {
                 Tried::Outcome(tuple, verdict) => return Some((tuple, verdict)),
                 Tried::Changed => return None,
                 Tried::Unread => {}
             }
-            tokio::time::sleep(pause).await;
+            Box::pin(tokio::time::sleep(pause)).await;
             pause = (pause * 2).min(READ_AGAIN.1);
         }
     }

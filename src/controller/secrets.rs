@@ -2,7 +2,7 @@
 //!
 //! Only Secrets that some integration names are kept, and of them nothing but uid and resourceVersion.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use kube::Resource;
@@ -10,9 +10,9 @@ use kube::Resource;
 use super::key::{Key, newer};
 use crate::core::SecretVersion;
 
-/// See the module.
+/// See the module. A tree: a hash table has room for up to twice what it holds.
 #[derive(Default)]
-pub struct Secrets(Mutex<HashMap<Key, SecretVersion>>);
+pub struct Secrets(Mutex<BTreeMap<Key, SecretVersion>>);
 
 impl Secrets {
     /// The newest version that has been seen. `None` says nothing about whether there is one.
@@ -66,7 +66,7 @@ impl Secrets {
         gone
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, SecretVersion>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, SecretVersion>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

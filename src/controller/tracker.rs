@@ -23,12 +23,15 @@ enum Slot {
     /// It waits for its place or runs; dropping the handle cancels it.
     Open {
         id: u64,
-        tuple: Tuple,
+        /// Shared with the check itself.
+        plan: Arc<Plan>,
+        /// The T that it is made with, once it has read its key: that of the plan until then.
+        made_with: Option<Box<Tuple>>,
         began_with: Fingerprint,
         _task: AbortOnDropHandle<()>,
     },
     /// Its outcome has not been taken up yet.
-    Ended(Ended),
+    Ended(Box<Ended>),
 }
 
 /// A copy of what is known of a check.
@@ -60,7 +63,7 @@ pub struct View {
 struct Tracked {
     uid: String,
     named: Named,
-    refused: Option<Refusal>,
+    refused: Option<Box<Refusal>>,
     unsure: Option<Arc<str>>,
     /// As the watch has shown it last.
     connected: bool,
@@ -76,7 +79,8 @@ struct Tracked {
 
 #[derive(Default)]
 struct State {
-    objects: HashMap<Key, Tracked>,
+    /// Boxed: a table has room for up to twice what it holds, and what is kept of one is 430 bytes.
+    objects: HashMap<Key, Box<Tracked>>,
     names: Names,
     tally: Tally,
     last_check: u64,
@@ -128,7 +132,7 @@ impl Tracker {
                     checked_in: Cause::default(),
                     slot: Slot::Idle,
                 };
-                state.objects.insert(key, tracked);
+                state.objects.insert(key, Box::new(tracked));
             }
         }
     }
@@ -183,9 +187,8 @@ impl Tracker {
 
     /// The uid of each integration of which a check has ended, and when the last one did.
     pub fn last_checks(&self) -> HashMap<Key, (String, jiff::Timestamp)> {
-        let state = self.state();
-        let of = |(key, tracked): (&Key, &Tracked)| Some((key.clone(), (tracked.uid.clone(), tracked.last_check?)));
-        state.objects.iter().filter_map(of).collect()
+        let last = |tracked: &Tracked| Some((tracked.uid.clone(), tracked.last_check?));
+        self.state().objects.iter().filter_map(|(key, tracked)| Some((key.clone(), last(tracked)?))).collect()
     }
 
     /// The integrations that name a partner.
@@ -223,7 +226,7 @@ impl Tracker {
     /// The API server has refused a write of its binding.
     pub fn refused(&self, key: &Key, uid: &str, refusal: Refusal) {
         if let Some(tracked) = self.state().of_uid(key, uid) {
-            tracked.refused = Some(refusal);
+            tracked.refused = Some(Box::new(refusal));
         }
     }
 
@@ -241,10 +244,10 @@ impl Tracker {
         let tracked = state.of_uid(key, uid)?;
         let check = match &tracked.slot {
             Slot::Idle => Check::Idle,
-            Slot::Open { tuple, .. } => Check::Open(tuple.clone()),
-            Slot::Ended(ended) => Check::Ended(ended.clone()),
+            Slot::Open { plan, made_with, .. } => Check::Open(made_with.as_deref().unwrap_or(&plan.tuple).clone()),
+            Slot::Ended(ended) => Check::Ended((**ended).clone()),
         };
-        let (memory, refused) = (tracked.memory.clone(), tracked.refused.clone());
+        let (memory, refused) = (tracked.memory.clone(), tracked.refused.as_deref().cloned());
         let (checked_in, unsure) = (tracked.checked_in.clone(), tracked.unsure.clone());
         Some(View { memory, check, refused, checked_in, unsure })
     }
@@ -333,7 +336,8 @@ impl Tracker {
     pub fn rebase(&self, key: &Key, uid: &str, term: Term, from: Fingerprint, to: Fingerprint) {
         if let Some(tracked) = self.state().in_term(key, uid, term) {
             let began_with = match &mut tracked.slot {
-                Slot::Open { began_with, .. } | Slot::Ended(Ended { began_with, .. }) => began_with,
+                Slot::Open { began_with, .. } => began_with,
+                Slot::Ended(ended) => &mut ended.began_with,
                 Slot::Idle => return,
             };
             if *began_with == from {
@@ -343,30 +347,32 @@ impl Tracker {
     }
 
     /// Starts a check in place of whatever there is, unless the object has gone meanwhile or the term is over. `spawn`
-    /// gets the check's number and must not block.
+    /// gets the check's number and its plan, and must not block.
     pub fn start(
         &self,
         key: &Key,
         uid: &str,
         term: Term,
         plan: &Plan,
-        spawn: impl FnOnce(u64) -> AbortOnDropHandle<()>,
+        spawn: impl FnOnce(u64, Arc<Plan>) -> AbortOnDropHandle<()>,
     ) {
         let mut state = self.state();
         state.last_check += 1;
         let id = state.last_check;
         if let Some(tracked) = state.in_term(key, uid, term) {
-            tracked.slot = Slot::Open { id, tuple: plan.tuple.clone(), began_with: plan.began_with, _task: spawn(id) };
+            let plan = Arc::new(plan.clone());
+            let (began_with, task) = (plan.began_with, spawn(id, plan.clone()));
+            tracked.slot = Slot::Open { id, plan, made_with: None, began_with, _task: task };
         }
     }
 
     /// The check has read its key: it is made with this T.
-    pub fn made_with(&self, key: &Key, uid: &str, check: u64, made_with: &Tuple) {
+    pub fn made_with(&self, key: &Key, uid: &str, check: u64, tuple: &Tuple) {
         if let Some(tracked) = self.state().of_uid(key, uid)
-            && let Slot::Open { id, tuple, .. } = &mut tracked.slot
+            && let Slot::Open { id, made_with, .. } = &mut tracked.slot
             && *id == check
         {
-            *tuple = made_with.clone();
+            *made_with = Some(Box::new(tuple.clone()));
         }
     }
 
@@ -381,14 +387,14 @@ impl Tracker {
             if let Some(made) = ended.as_ref().filter(|ended| ended.verdict.result().is_some()) {
                 tracked.last_check = Some(made.at);
             }
-            tracked.slot = ended.map_or(Slot::Idle, |ended| Slot::Ended(Ended { began_with, ..ended }));
+            tracked.slot = ended.map_or(Slot::Idle, |ended| Slot::Ended(Box::new(Ended { began_with, ..ended })));
         }
     }
 }
 
 impl State {
     fn of_uid(&mut self, key: &Key, uid: &str) -> Option<&mut Tracked> {
-        self.objects.get_mut(key).filter(|tracked| tracked.uid == uid)
+        self.objects.get_mut(key).map(AsMut::as_mut).filter(|tracked| tracked.uid == uid)
     }
 
     /// The same for what is done by a term: nothing, once it is over.

@@ -52,7 +52,7 @@ fn checking(began_with: Fingerprint) -> (Tracker, Key) {
     tracker.seen(&object("uid"));
     tracker.take_office(Term::FIRST);
     let plan = Plan { tuple: tuple(), proved: false, request: None, began_with };
-    tracker.start(&key, "uid", Term::FIRST, &plan, |_| AbortOnDropHandle::new(tokio::spawn(std::future::pending())));
+    tracker.start(&key, "uid", Term::FIRST, &plan, |_, _| AbortOnDropHandle::new(tokio::spawn(std::future::pending())));
     (tracker, key)
 }
 
