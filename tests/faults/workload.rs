@@ -109,11 +109,7 @@ impl Workload {
     /// The work. Each step but the last waits for what comes of it.
     pub async fn work(self, stage: &Stage<'_>) -> Result<()> {
         match self {
-            Self::Add => {
-                stage.start().await?;
-                stage.integrate(json!({})).await?;
-                stage.reaches("NotConfigured").await
-            }
+            Self::Add => add(stage).await,
             Self::Start => {
                 stage.start().await?;
                 stage.bound().await
@@ -200,6 +196,20 @@ fn is_at(status: &serde_json::Value, end: &str) -> bool {
 
 async fn ask(stage: &Stage<'_>, value: &str) -> Result<()> {
     stage.edit(json!({"metadata": {"annotations": {"integrations.kognitiv.com/check-requested-at": value}}})).await
+}
+
+async fn add(stage: &Stage<'_>) -> Result<()> {
+    stage.start().await?;
+    // By an event of the watch, and not by the list before it: what is recorded is so each time.
+    wait_for("the integrations to be watched", crate::stage::PATIENCE, async || {
+        let watches = |it: &crate::support::proxy::Exchange| {
+            it.asked.path.ends_with("/partnerintegrations") && it.asked.is_watch() && it.is_committed()
+        };
+        stage.proxy.journal(|journal| journal.exchanges().iter().any(watches))
+    })
+    .await?;
+    stage.integrate(json!({})).await?;
+    stage.reaches("NotConfigured").await
 }
 
 async fn restart(stage: &Stage<'_>) -> Result<()> {

@@ -21,7 +21,7 @@ use super::world::{Action, World};
 const MOST: usize = 6_000_000;
 /// No watch is behind by more events of a kind than this: no scope comes that far, but an operator that never stops writing would,
 /// without an end. It is then the watch's turn, so that the graph ends and tells of it.
-const BEHIND: usize = 8;
+const BEHIND: usize = 24;
 
 #[derive(Default)]
 struct Graph {

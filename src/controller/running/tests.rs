@@ -1,4 +1,4 @@
-//! A check that panics, in a process in which others run.
+//! A check that panics, in a process in which others run; and what else needs everything that a check works with.
 
 use axum::Router;
 use axum::http::{StatusCode, Uri};
@@ -18,10 +18,10 @@ use crate::controller::lull::StatusWrites;
 use crate::controller::refusals::Refusals;
 use crate::controller::secrets::Secrets;
 use crate::controller::tracker::{Check, Tracker};
-use crate::core::{Fingerprint, SecretVersion};
+use crate::core::{EventReason, Fingerprint, SecretVersion};
 use crate::health::Health;
 use crate::lease::Leading;
-use crate::metrics::Metrics;
+use crate::metrics::{Format, Metrics};
 
 const ENDPOINT: &str = "https://api.example.com";
 
@@ -127,6 +127,31 @@ async fn a_check_that_panics_gives_its_place_back_ends_no_other_and_is_made_agai
     assert_eq!(woken.recv().await.as_ref(), Some(&bug));
     assert!(began.elapsed() >= AFTER_PANIC);
     assert!(matches!(check(&bug), Check::Idle), "a bug says nothing of a key");
+}
+
+/// This process is not in office, so an Event whose turn comes is dropped and counted.
+#[tokio::test(start_paused = true)]
+async fn an_event_comes_behind_the_statuses_that_are_being_written() {
+    let (context, _woken) = context();
+    let (events, told) = Events::new(context.metrics.clone());
+    let _writer = AbortOnDropHandle::new(tokio::spawn(crate::controller::events::write(context.clone(), told)));
+    let tell = || {
+        let event = crate::core::Event { reason: EventReason::Connected, note: "It is.".to_owned(), warning: false };
+        events.tell(&integration("good"), event);
+    };
+    let had_their_turn = || {
+        let text = context.metrics.expose(Format::OpenMetrics);
+        (0..3).find(|count| text.contains(&format!("\npartner_integration_events_dropped_total {count}\n")))
+    };
+    tell();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(had_their_turn(), Some(1), "no status is being written");
+    let _status = context.status_writes.begin();
+    tell();
+    tokio::time::sleep(Duration::from_millis(998)).await;
+    assert_eq!(had_their_turn(), Some(1), "one is");
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    assert_eq!(had_their_turn(), Some(2), "a second is enough");
 }
 
 /// Thousands of them wait at a cold start. The task of one is this and about 110 bytes, in steps of 128.
