@@ -35,9 +35,28 @@ pub async fn small(settings: &Settings, report: &mut Report) -> Result<Option<Pe
     let (fleet, sim) = ground.fleet("small", settings.small, settings.namespaces).await?;
     let (operator, cold) = start(&ground, &fleet, &sim).await?;
     operator.terminate().await?;
-    let bare = bare::write(&ground, &fleet).await?;
+    let bare = bare::write(&ground, &fleet, 2).await?;
     cold.report(name, &bare, report)?;
     Ok(Some(cold.peak()))
+}
+
+/// The memory of a cold start with one integration, and with a quarter of the small fleet: enough that all that is in flight at
+/// most is in flight, and that a list has a full page.
+///
+/// # Errors
+/// As [`start`].
+pub async fn few(settings: &Settings) -> Result<Vec<Peak>> {
+    let mut peaks = Vec::new();
+    if settings.wants("memory") {
+        for size in [1, settings.small.div_ceil(4)] {
+            let ground = Ground::prepare(settings).await?;
+            let (fleet, sim) = ground.fleet("few", size, settings.namespaces.min(size)).await?;
+            let (operator, cold) = start(&ground, &fleet, &sim).await?;
+            operator.terminate().await?;
+            peaks.push(cold.peak());
+        }
+    }
+    Ok(peaks)
 }
 
 /// Starts the operator, waits until every integration is Enabled and what follows has been written, and judges every status. Gives

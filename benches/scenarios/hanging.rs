@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use super::ground::{Ground, LIMIT};
-use super::report::{Goal, Report, Row};
+use super::report::{Goal, Report, Row, mean};
 use super::settings::Settings;
 use crate::support::Result;
 use crate::support::fleet::quiet;
 use crate::support::partner::Behaviour;
 
 /// How often each of both is tried, in turn, so that a machine that slows down meets both.
-const TRIES: usize = 2;
+const TRIES: usize = 3;
 
 /// Cold starts of half of the small fleet: alone, and with as many integrations again whose partner reads each request and never
 /// answers.
@@ -58,10 +58,4 @@ async fn connect(settings: &Settings, size: usize, hanging: bool) -> Result<f64>
     operator.terminate().await?;
     drop(other);
     Ok(seconds)
-}
-
-/// The mean of a few.
-fn mean(seconds: &[f64]) -> f64 {
-    let count: f64 = seconds.iter().map(|_| 1.0).sum();
-    seconds.iter().sum::<f64>() / count
 }

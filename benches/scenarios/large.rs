@@ -40,7 +40,7 @@ pub async fn run(settings: &Settings, report: &mut Report) -> Result<Option<Peak
     if let Some(edited) = edited {
         edited.report(&ground, report).await?;
     }
-    let bare = bare::write(&ground, &fleet).await?;
+    let bare = bare::write(&ground, &fleet, 1).await?;
     cold.report("cold-10000", &bare, report)?;
     Ok(Some(peak))
 }

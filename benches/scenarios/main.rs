@@ -54,7 +54,8 @@ async fn run() -> Result<Report> {
     let settings = Settings::read()?;
     let mut report = Report::begin(&settings)?;
     let mut peaks = Vec::new();
-    peaks.extend(start::run(&settings, &mut report).await?);
+    start::run(&settings, &mut report).await?;
+    peaks.extend(cold::few(&settings).await?);
     peaks.extend(cold::small(&settings, &mut report).await?);
     peaks.extend(large::run(&settings, &mut report).await?);
     hanging::run(&settings, &mut report).await?;

@@ -34,6 +34,12 @@ impl Goal {
     }
 }
 
+/// The mean of a few.
+pub fn mean(seconds: &[f64]) -> f64 {
+    let count: f64 = seconds.iter().map(|_| 1.0).sum();
+    seconds.iter().sum::<f64>() / count
+}
+
 /// One row: each text as it is shown.
 pub struct Row {
     /// What was measured.

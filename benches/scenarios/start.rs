@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::cold::{self, Peak};
 use super::ground::{Ground, LIMIT};
 use super::report::{Goal, Report, Row};
 use super::settings::Settings;
@@ -18,13 +17,13 @@ const LOOK: Duration = Duration::from_millis(2);
 /// What the goal counts in.
 const MB: f64 = 1e6;
 
-/// Measures both on an empty cluster, and then the memory with one integration, which it gives.
+/// Measures both on an empty cluster.
 ///
 /// # Errors
 /// It does not start.
-pub async fn run(settings: &Settings, report: &mut Report) -> Result<Option<Peak>> {
-    if !settings.wants("start") && !settings.wants("memory") {
-        return Ok(None);
+pub async fn run(settings: &Settings, report: &mut Report) -> Result<()> {
+    if !settings.wants("start") {
+        return Ok(());
     }
     let ground = Ground::prepare(settings).await?;
     let mut all = Vec::new();
@@ -41,11 +40,7 @@ pub async fn run(settings: &Settings, report: &mut Report) -> Result<Option<Peak
         Row::plain("size of the binary", 0, format!("{size:.2} MB"), "≤ 16 MB", Goal::from(size <= 16.0)),
         Row::plain("from exec to ready", 0, format!("{median:.0} ms"), "≤ 300 ms", Goal::from(median <= 300.0)),
     ];
-    report.add("start", rows, &json!({"bytes": bytes, "readyMillis": all}))?;
-    let (fleet, sim) = ground.fleet("one", 1, 1).await?;
-    let (operator, cold) = cold::start(&ground, &fleet, &sim).await?;
-    operator.terminate().await?;
-    Ok(Some(cold.peak()))
+    report.add("start", rows, &json!({"bytes": bytes, "readyMillis": all}))
 }
 
 /// From the moment before its start to the first 200 of /readyz. Writing down and starting the command is a few milliseconds of it.
