@@ -19,8 +19,11 @@ build: ## Build the operator, optimised
 image: ## Build the image FROM scratch into target/image, with its bill of materials (ARCH=amd64, arm64 or all)
 	@hack/image/build.sh $(if $(ARCH),--arch $(ARCH))
 
-test: controlplane tools gitops ## Run all tests, against a real API server too
-	cargo test --locked --all-targets
+# Tests mostly wait, so on a small machine more of them run at once than it has cores.
+TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$(( cores > 4 ? cores : 4 )))
+
+test: controlplane tools gitops ## Run all tests, against a real API server too (TEST_THREADS=4: so many at once)
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --locked --all-targets
 
 # The versions of Kubernetes that are supported; each must be one that the pinned API server can emulate. Tests mostly wait.
 VERSIONS ?= 1.34 1.35 1.36 1.37
