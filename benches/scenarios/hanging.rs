@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::ground::{Ground, LIMIT};
+use super::ground::{Busy, Ground, LIMIT};
 use super::report::{Goal, Report, Row, mean};
 use super::settings::Settings;
 use crate::support::Result;
@@ -27,7 +27,8 @@ pub async fn run(settings: &Settings, report: &mut Report) -> Result<()> {
         alone.push(connect(settings, size, false).await?);
         beside.push(connect(settings, size, true).await?);
     }
-    let [mean_alone, mean_beside] = [&alone, &beside].map(|seconds| mean(seconds));
+    let [mean_alone, mean_beside] =
+        [&alone, &beside].map(|tries| mean(&tries.iter().map(|busy| busy.clock).collect::<Vec<_>>()));
     let ratio = mean_beside / mean_alone;
     let row = Row::plain(
         "one partner hangs, the others connect in",
@@ -37,11 +38,11 @@ pub async fn run(settings: &Settings, report: &mut Report) -> Result<()> {
         Goal::from(ratio <= 1.1),
     );
     let rows = vec![Row { beside: format!("{mean_alone:.2} s without it"), ratio: format!("{ratio:.2}"), ..row }];
-    report.add("hanging", rows, &json!({"seconds": beside, "secondsWithout": alone}))
+    report.add("hanging", rows, &json!({"cpuSeconds": beside, "cpuSecondsWithout": alone}))
 }
 
-/// Seconds from exec until every integration of the good partner is Enabled, on a control plane of its own.
-async fn connect(settings: &Settings, size: usize, hanging: bool) -> Result<f64> {
+/// What it takes from exec until every integration of the good partner is Enabled, on a control plane of its own.
+async fn connect(settings: &Settings, size: usize, hanging: bool) -> Result<Busy> {
     let ground = Ground::prepare(settings).await?;
     let (fleet, sim) = ground.fleet("good", size, settings.namespaces).await?;
     // Held until the end: the partner ends with it.
@@ -52,10 +53,12 @@ async fn connect(settings: &Settings, size: usize, hanging: bool) -> Result<f64>
         other = Some(hangs);
     }
     quiet(&ground.plane, LIMIT).await?;
+    let begin = ground.clock(std::process::id())?;
     let operator = ground.operator().await?;
     let reached = fleet.enabled(&ground.client, &sim, size as u64, LIMIT).await?;
-    let seconds = (reached.enabled - operator.started()).as_secs_f64();
+    let busy = begin.of_a_new_operator(&ground.clock(operator.pid())?);
+    let clock = (reached.enabled - operator.started()).as_secs_f64();
     operator.terminate().await?;
     drop(other);
-    Ok(seconds)
+    Ok(Busy { clock, ..busy })
 }
