@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 use serde_json::json;
 
-use super::bare;
+use super::bare::{self, Bare};
 use super::ground::{Busy, Ground, LIMIT};
 use super::report::{Goal, Report, Row, mean};
 use super::settings::Settings;
@@ -16,14 +16,8 @@ use crate::support::operator::Operator;
 use crate::support::partner::SimPartner;
 use crate::support::{Result, wait_for};
 
-/// How often: what a machine takes for the same work is not always the same.
+/// How often, each time beside bare writes: what a machine takes for the same work is not always the same.
 const EDITS: usize = 2;
-
-/// What edits took.
-pub struct Edited {
-    fleet: Fleet,
-    edits: Vec<Edit>,
-}
 
 /// What one took.
 #[derive(Serialize)]
@@ -34,19 +28,25 @@ struct Edit {
     counts: Costs,
 }
 
-/// Adds a fleet half as large with a Partner of its own, waits until it is connected and all is quiet, and edits that Partner.
+/// Adds a fleet half as large with a Partner of its own, waits until it is connected and all is quiet, edits that Partner, and then,
+/// without an operator, writes the same statuses; all of it a second time. Ends the operator.
 ///
 /// # Errors
 /// It does not come to that, or some integrations are not proved anew.
-pub async fn run(ground: &Ground, operator: &Operator, settings: &Settings) -> Result<Edited> {
+pub async fn run(ground: &Ground, mut operator: Operator, settings: &Settings, report: &mut Report) -> Result<()> {
     let (fleet, sim) = ground.fleet("edited", settings.large / 2, settings.namespaces).await?;
     fleet.enabled(&ground.client, &sim, fleet.size() as u64, LIMIT).await?;
-    let mut edits = Vec::new();
+    let (mut edits, mut bare) = (Vec::new(), Vec::new());
     for number in 0..EDITS {
         quiet(&ground.plane, LIMIT).await?;
-        edits.push(edit(ground, operator, &fleet, &sim, number).await?);
+        edits.push(edit(ground, &operator, &fleet, &sim, number).await?);
+        operator.terminate().await?;
+        bare.push(bare::write(ground, &fleet, 1).await?);
+        operator = ground.operator().await?;
+        operator.ready(LIMIT).await?;
     }
-    Ok(Edited { fleet, edits })
+    operator.terminate().await?;
+    add_rows(&edits, &bare, fleet.size(), report)
 }
 
 /// Edits the Partner, for the nth time, and waits until each integration is proved anew.
@@ -84,28 +84,20 @@ async fn digests(ground: &Ground, fleet: &Fleet) -> Result<BTreeMap<String, Stri
     Ok(proved.collect())
 }
 
-impl Edited {
-    /// Its rows, beside bare writes of the same objects; the operator must have ended.
-    ///
-    /// # Errors
-    /// A bare write is refused, or the file cannot be written.
-    pub async fn report(&self, ground: &Ground, report: &mut Report) -> Result<()> {
-        let Self { fleet, edits } = self;
-        let bare = bare::write(ground, fleet, EDITS).await?;
-        let size = fleet.size();
-        let count = |what: &str, of: fn(&Costs) -> u64, goal: &str, met: fn(u64, u64) -> bool| {
-            let counts: Vec<u64> = edits.iter().map(|edit| of(&edit.counts)).collect();
-            let all_met = counts.iter().all(|count| met(*count, size as u64));
-            let shown: Vec<String> = counts.iter().map(ToString::to_string).collect();
-            Row::plain(what, size, shown.join(", "), goal, Goal::from(all_met))
-        };
-        let seconds: Vec<f64> = edits.iter().map(|edit| edit.seconds).collect();
-        let rows = vec![
-            Row::against_bare("partner edit", size, mean(&seconds), bare.mean()),
-            count("  status writes", |costs| costs.status_writes, "one each", |count, size| count == size),
-            count("  checks", |costs| costs.checks, "one each", |count, size| count == size),
-            count("  most checks in flight", |costs| costs.most_in_flight, "≤ 64", |count, _| count <= 64),
-        ];
-        report.add("edit", rows, &json!({"edits": edits, "bare": bare}))
-    }
+fn add_rows(edits: &[Edit], bare: &[Bare], size: usize, report: &mut Report) -> Result<()> {
+    let count = |what: &str, of: fn(&Costs) -> u64, goal: &str, met: fn(u64, u64) -> bool| {
+        let counts: Vec<u64> = edits.iter().map(|edit| of(&edit.counts)).collect();
+        let all_met = counts.iter().all(|count| met(*count, size as u64));
+        let shown: Vec<String> = counts.iter().map(ToString::to_string).collect();
+        Row::plain(what, size, shown.join(", "), goal, Goal::from(all_met))
+    };
+    let seconds: Vec<f64> = edits.iter().map(|edit| edit.seconds).collect();
+    let limit: Vec<f64> = bare.iter().map(Bare::mean).collect();
+    let rows = vec![
+        Row::against_bare("partner edit", size, mean(&seconds), mean(&limit)),
+        count("  status writes", |costs| costs.status_writes, "one each", |count, size| count == size),
+        count("  checks", |costs| costs.checks, "one each", |count, size| count == size),
+        count("  most checks in flight", |costs| costs.most_in_flight, "≤ 64", |count, _| count <= 64),
+    ];
+    report.add("edit", rows, &json!({"edits": edits, "bare": bare}))
 }
