@@ -92,7 +92,7 @@ async fn settles(operator: &Operator) -> Result<Duration> {
     Err("the operator is never quiet".into())
 }
 
-/// Looks on while nothing happens. Right after a restart, so that no check is due for a minute.
+/// Looks on while nothing happens but the few checks that come due, which are counted.
 ///
 /// # Errors
 /// The operator has ended.
