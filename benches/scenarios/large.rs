@@ -7,8 +7,8 @@ use super::settings::Settings;
 use super::{bare, edit, idle, rotation};
 use crate::support::Result;
 
-/// The scenarios on it, in the order in which they leave each other alone: all but the edit are over before the first of its checks
-/// is due again, ten minutes after the cold start.
+/// The scenarios on it, in the order in which they disturb each other least: what looks at a fleet that is idle comes before what
+/// changes it.
 const NAMES: [&str; 6] = ["cold-10000", "restart", "steady", "rotation", "edit", "memory"];
 
 /// Runs those that are wanted; a cold start comes with any. Gives its memory.

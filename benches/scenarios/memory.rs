@@ -28,9 +28,9 @@ pub fn report(peaks: &[Peak], settings: &Settings, report: &mut Report) -> Resul
         let met = most.map_or(Goal::None, |most| Goal::from(mib <= most));
         rows.push(Row::plain("peak memory", peak.size, format!("{mib:.1} MiB"), &goal, met));
     }
-    // What is in flight comes once, on the way from one to a few hundred; from there on growth is that of what is kept.
+    // What is in flight comes once, on the way from one to a few hundred; what is kept shows from there on. From one on both do.
     let along = peaks.windows(2).skip(1).map(|pair| (&pair[0], &pair[1]));
-    let in_all = peaks.first().zip(peaks.last());
+    let in_all = peaks.iter().skip(2).filter_map(|to| Some((peaks.first()?, to)));
     for (from, to) in along.chain(in_all) {
         let more = to.size.saturating_sub(from.size).max(1) as u64;
         let growth = (count(to.kib) - count(from.kib)) / count(more);

@@ -157,8 +157,9 @@ async fn whatever_goes_wrong_once_or_twice_all_ends_as_without_it_and_no_promise
     assert_eq!(violations, 0, "see above");
     // Such a plan is made from what was recorded, so it is met; but how often something is read live depends on what came first.
     assert_eq!(of_one.unmet, 0, "see above");
+    let like = std::env::var("FAULT_LIKE").is_ok();
     assert!(
-        !whole || of_one.missed * 100 <= of_one.run,
+        like || of_one.missed * 100 <= of_one.run,
         "{} plans with one fault were not met: see above",
         of_one.missed
     );
