@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ground::{Busy, Ground};
-use super::report::mean;
 use crate::support::Result;
 use crate::support::fleet::Fleet;
 
@@ -36,45 +35,34 @@ struct Version {
 /// What the bare writes took.
 #[derive(Debug, Clone, Serialize)]
 pub struct Bare {
-    /// Each time, in seconds.
-    pub seconds: Vec<f64>,
-    /// Processor time of all together.
+    /// By the clock: the limit.
+    pub seconds: f64,
+    /// Processor time.
     pub cpu: Busy,
 }
 
-impl Bare {
-    /// Their mean: the limit.
-    pub fn mean(&self) -> f64 {
-        mean(&self.seconds)
-    }
-}
-
 /// Writes the status of every integration of a fleet, as the operator does it but with nothing else to do, while no operator runs:
-/// with times that are a second off each time.
+/// with times that are a second off.
 ///
 /// # Errors
 /// A write is refused, or changed nothing.
-pub async fn write(ground: &Ground, fleet: &Fleet, times: usize) -> Result<Bare> {
+pub async fn write(ground: &Ground, fleet: &Fleet) -> Result<Bare> {
     let mut objects = fleet.list(&ground.client).await?;
-    let (mut seconds, own) = (Vec::new(), std::process::id());
-    let before = ground.clock(own)?;
-    for _ in 0..times {
-        let patches = objects.iter_mut().map(body).collect::<Result<Vec<_>>>()?;
-        let began = Instant::now();
-        let versions: Vec<String> = stream::iter(patches)
-            .map(|(namespace, name, body)| one(&ground.as_operator, namespace, name, body))
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        seconds.push(began.elapsed().as_secs_f64());
-        for (integration, version) in objects.iter_mut().zip(versions) {
-            if integration.metadata.resource_version.as_ref() == Some(&version) {
-                return Err(format!("{} was not written", integration.name_any()).into());
-            }
-            integration.metadata.resource_version = Some(version);
+    let patches = objects.iter_mut().map(body).collect::<Result<Vec<_>>>()?;
+    let (own, before, began) = (std::process::id(), ground.clock(std::process::id())?, Instant::now());
+    let versions: Vec<String> = stream::iter(patches)
+        .map(|(namespace, name, body)| one(&ground.as_operator, namespace, name, body))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let cpu = Busy { operator: 0.0, ..before.until(&ground.clock(own)?) };
+    for (integration, version) in objects.iter().zip(versions) {
+        if integration.metadata.resource_version.as_ref() == Some(&version) {
+            return Err(format!("{} was not written", integration.name_any()).into());
         }
     }
-    Ok(Bare { seconds, cpu: Busy { operator: 0.0, ..before.until(&ground.clock(own)?) } })
+    Ok(Bare { seconds, cpu })
 }
 
 /// Puts the times of the conditions a second back, and gives what is applied: namespace, name, body.

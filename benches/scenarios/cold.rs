@@ -1,10 +1,10 @@
 //! Cold start: everything is there but the operator, and nothing has been looked at.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::bare::{self, Bare};
 use super::ground::{Busy, Ground, LIMIT};
-use super::report::{Goal, Report, Row};
+use super::report::{Goal, Report, Row, mean};
 use super::settings::Settings;
 use crate::support::fleet::{Costs, Fleet, Meter, quiet};
 use crate::support::operator::Operator;
@@ -22,7 +22,10 @@ pub struct Cold {
     held_kib: u64,
 }
 
-/// The small one, on a control plane of its own.
+/// How often the small one is tried: it takes so short a time that the machine's speed may change within it.
+const TRIES: usize = 2;
+
+/// The small one, each time on a control plane of its own and beside bare writes. Gives the most memory of all.
 ///
 /// # Errors
 /// Something does not work at all; a goal that is missed is a row.
@@ -31,13 +34,16 @@ pub async fn small(settings: &Settings, report: &mut Report) -> Result<Option<Pe
     if !settings.wants(name) && !settings.wants("memory") {
         return Ok(None);
     }
-    let ground = Ground::prepare(settings).await?;
-    let (fleet, sim) = ground.fleet("small", settings.small, settings.namespaces).await?;
-    let (operator, cold) = start(&ground, &fleet, &sim).await?;
-    operator.terminate().await?;
-    let bare = bare::write(&ground, &fleet, 2).await?;
-    cold.report(name, &bare, report)?;
-    Ok(Some(cold.peak()))
+    let mut tries = Vec::new();
+    for _ in 0..TRIES {
+        let ground = Ground::prepare(settings).await?;
+        let (fleet, sim) = ground.fleet("small", settings.small, settings.namespaces).await?;
+        let (operator, cold) = start(&ground, &fleet, &sim).await?;
+        operator.terminate().await?;
+        tries.push((cold, bare::write(&ground, &fleet).await?));
+    }
+    self::report(name, &tries, report)?;
+    Ok(tries.iter().map(|(cold, _)| cold.peak()).max_by_key(|peak| peak.kib))
 }
 
 /// The memory of a cold start with one integration, and with a quarter of the small fleet: enough that all that is in flight at
@@ -99,29 +105,40 @@ impl Cold {
         Peak { size: self.size, kib: self.peak_kib }
     }
 
-    /// Its rows, beside the bare writes of the same objects.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn report(&self, name: &str, bare: &Bare, report: &mut Report) -> Result<()> {
-        let Self { size, seconds, checked, busy, costs, peak_kib, held_kib } = self;
-        let one_each = |count: u64| Goal::from(count == *size as u64 && costs.refused_status_writes == 0);
-        let count = |what: &str, count: u64, goal: &str, met| Row::plain(what, *size, count.to_string(), goal, met);
-        let cpu = |what: &str, seconds: f64| Row::plain(what, *size, format!("{seconds:.2} s"), "", Goal::None);
-        let few = Goal::from(costs.connections <= 64);
-        let rows = vec![
-            Row::against_bare("cold start", *size, *seconds, bare.mean()),
-            count("  status writes", costs.status_writes, "one each", one_each(costs.status_writes)),
-            count("  checks", costs.checks, "one each", one_each(costs.checks)),
-            count("  connections to the partner", costs.connections, "≤ 64", few),
-            cpu("  CPU of the operator", busy.operator),
-            cpu("  CPU of partner and bench", busy.partner_and_bench),
-            cpu("  CPU of the API server", busy.apiserver),
-        ];
-        let raw = json!({
-            "seconds": seconds, "allCheckedAfterSeconds": checked, "cpuSeconds": busy, "bare": bare, "counts": costs,
-            "peakKiB": peak_kib, "heldKiB": held_kib,
-        });
-        report.add(name, rows, &raw)
+    fn raw(&self, bare: &Bare) -> Value {
+        json!({
+            "seconds": self.seconds, "allCheckedAfterSeconds": self.checked, "cpuSeconds": self.busy, "bare": bare,
+            "counts": self.costs, "peakKiB": self.peak_kib, "heldKiB": self.held_kib,
+        })
     }
+}
+
+/// The rows of cold starts of one size, each beside the bare writes of the same objects: times are means, counts are of each.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn report(name: &str, tries: &[(Cold, Bare)], report: &mut Report) -> Result<()> {
+    let size = tries.first().map_or(0, |(cold, _)| cold.size);
+    let one_each = |cold: &Cold, count: u64| count == size as u64 && cold.costs.refused_status_writes == 0;
+    let count = |what: &str, of: fn(&Costs) -> u64, goal: &str, met: &dyn Fn(&Cold, u64) -> bool| {
+        let shown: Vec<String> = tries.iter().map(|(cold, _)| of(&cold.costs).to_string()).collect();
+        let all_met = tries.iter().all(|(cold, _)| met(cold, of(&cold.costs)));
+        Row::plain(what, size, shown.join(", "), goal, Goal::from(all_met))
+    };
+    let average = |of: &dyn Fn(&(Cold, Bare)) -> f64| mean(&tries.iter().map(of).collect::<Vec<_>>());
+    let cpu = |what: &str, of: fn(&Busy) -> f64| {
+        let seconds = average(&|(cold, _)| of(&cold.busy));
+        Row::plain(what, size, format!("{seconds:.2} s"), "", Goal::None)
+    };
+    let rows = vec![
+        Row::against_bare("cold start", size, average(&|(cold, _)| cold.seconds), average(&|(_, bare)| bare.seconds)),
+        count("  status writes", |costs| costs.status_writes, "one each", &one_each),
+        count("  checks", |costs| costs.checks, "one each", &one_each),
+        count("  connections to the partner", |costs| costs.connections, "≤ 64", &|_, count| count <= 64),
+        cpu("  CPU of the operator", |busy| busy.operator),
+        cpu("  CPU of partner and bench", |busy| busy.partner_and_bench),
+        cpu("  CPU of the API server", |busy| busy.apiserver),
+    ];
+    let raw: Vec<Value> = tries.iter().map(|(cold, bare)| cold.raw(bare)).collect();
+    report.add(name, rows, &json!({ "tries": raw }))
 }

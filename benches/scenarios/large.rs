@@ -25,8 +25,8 @@ pub async fn run(settings: &Settings, report: &mut Report) -> Result<Option<Peak
     let mut peak = cold.peak();
     operator.terminate().await?;
     // At once: minutes later the machine may be faster or slower.
-    let bare = bare::write(&ground, &fleet, 1).await?;
-    cold.report("cold-10000", &bare, report)?;
+    let bare = bare::write(&ground, &fleet).await?;
+    cold::report("cold-10000", &[(cold, bare)], report)?;
     if !NAMES[1..5].iter().any(|name| settings.wants(name)) {
         return Ok(Some(peak));
     }
