@@ -49,7 +49,8 @@ pub struct Bare {
 pub async fn write(ground: &Ground, fleet: &Fleet) -> Result<Bare> {
     let mut objects = fleet.list(&ground.client).await?;
     let patches = objects.iter_mut().map(body).collect::<Result<Vec<_>>>()?;
-    let (own, before, began) = (std::process::id(), ground.clock(std::process::id())?, Instant::now());
+    let own = std::process::id();
+    let (before, began) = (ground.clock(own)?, Instant::now());
     let versions: Vec<String> = stream::iter(patches)
         .map(|(namespace, name, body)| one(&ground.as_operator, namespace, name, body))
         .buffered(AT_ONCE)

@@ -31,8 +31,8 @@ struct Edit {
 /// Adds a fleet half as large with a Partner of its own, waits until it is connected, edits that Partner, and then, without an
 /// operator, writes the same statuses; all of it a second time. Ends the operator.
 ///
-/// Each edit comes after a restart, when no check of the other fleet is due for a while: by then some would be, one for every eight
-/// integrations of the edit, and the bare writes have none beside them.
+/// Each edit comes after a restart, which makes the first repeated check after a minute at the soonest: checks of the other fleet
+/// would be in its time, and the bare writes have none beside them.
 ///
 /// # Errors
 /// It does not come to that, or some integrations are not proved anew.
